@@ -1,0 +1,116 @@
+"""The `antiphon` command: thin, and quick to answer, since each sub-command imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+EXTRA_OF = {
+    "aeon": "time-series",
+    "hydra": "train",
+    "matplotlib": "train",
+    "mlflow": "tracking",
+    "numba": "time-series",
+    "omegaconf": "train",
+    "pandas": "time-series",
+    "pyarrow": "time-series",
+    "pytorch_lightning": "train",
+    "tensorboard": "tracking",
+    "tsai": "tsai",
+    "wandb": "tracking",
+}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="antiphon", description="Contrastive pretraining of encoders for signals.")
+    parser.add_argument("--version", action="store_true", help="print the version and stop")
+    parser.add_argument("--debug", action="store_true", help="show the whole traceback of an error")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+
+    add = commands.add_parser("recipes", help="list the recipes: paper, data, published figure, what was measured here")
+    add.add_argument("recipe", nargs="?", help="show one recipe whole")
+
+    add = commands.add_parser("pretrain", help="run a recipe: fit, save the encoder, evaluate it, write a report")
+    add.add_argument("recipe", help="a recipe (see `antiphon recipes`), or with --resume a run folder")
+    add.add_argument("overrides", nargs="*", help="Hydra overrides: data.name=OSULeaf training.steps=500 objective=dcl")
+    add.add_argument("--resume", action="store_true", help="continue a run that was stopped, bit for bit")
+
+    add = commands.add_parser("evaluate", help="measure a finished run again, random encoders beside it")
+    add.add_argument("run", type=Path)
+    add.add_argument("overrides", nargs="*", help="evaluation settings: probe=linear random_seeds=[0,1,2,3,4]")
+
+    for name, text in (
+        ("probe", "classify one's own labelled data on frozen embeddings"),
+        ("finetune", "train all weights on one's own labels"),
+    ):
+        add = commands.add_parser(name, help=text)
+        add.add_argument("run", help="a run folder, an encoder folder, or a Hugging Face repository id")
+        add.add_argument(
+            "--data", required=True, help="labelled training data: .npz .npy .ts .tsv .parquet, a folder of CSVs, or a UCR/UEA name"
+        )
+        add.add_argument("--test", help="labelled test data; without it a stratified share of --data is held out")
+        add.add_argument("--test-share", type=float, default=0.3, help="share held out when there is no --test (default 0.3)")
+        add.add_argument("--seeds", type=int, default=3, help="how many random encoders stand beside it (default 3)")
+        if name == "probe":
+            add.add_argument("--probe", choices=("linear", "svm", "knn"), default="linear")
+        else:
+            add.add_argument("--epochs", type=int, default=50)
+            add.add_argument("--lr", type=float, default=1e-3)
+            add.add_argument("--batch-size", type=int, default=16)
+            add.add_argument("-o", "--output", type=Path, help="where the classifier goes (default: RUN/finetuned)")
+
+    add = commands.add_parser("embed", help="embed files with a pretrained encoder")
+    add.add_argument("run", help="a run folder, an encoder folder, or a Hugging Face repository id")
+    add.add_argument("files", nargs="+", help="what the encoder's domain reads: .npz .npy .ts .tsv .parquet, a folder of CSVs")
+    add.add_argument("-o", "--output", type=Path, required=True, help="out.npz or out.parquet")
+
+    add = commands.add_parser("info", help="say what a run or an encoder is")
+    add.add_argument("run", help="a run folder, an encoder folder, or a Hugging Face repository id")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point; every error is one readable line, unless --debug asks for more."""
+    parser = _parser()
+    options, rest = parser.parse_known_args(arguments)
+    debug = options.debug or "--debug" in rest
+    rest = [word for word in rest if word != "--debug"]
+    if rest and (options.command not in ("pretrain", "evaluate") or any(word.startswith("-") for word in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if options.version:
+        from antiphon import __version__
+
+        print(__version__)
+        return
+    if options.command is None:
+        parser.print_help()
+        return
+    if rest:
+        options.overrides += rest
+    from antiphon import commands
+
+    try:
+        getattr(commands, options.command)(options)
+    except KeyboardInterrupt as error:
+        print(f"\n{error}" if str(error) else "\nstopped", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(141)
+    except Exception as error:
+        if debug:
+            raise
+        print(f"error: {_one_line(error)}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        extra = EXTRA_OF.get(error.name.split(".")[0])
+        if extra:
+            return f"this needs {error.name.split('.')[0]}, which is not installed: pip install 'antiphon[{extra}]'"
+    text = " ".join(str(error).split())
+    if isinstance(error, (ValueError, OSError, FloatingPointError)) and text:
+        return text
+    return f"{type(error).__name__}: {text} (run again with --debug for the traceback)"

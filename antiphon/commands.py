@@ -1,0 +1,158 @@
+"""What each sub-command of `antiphon` does, given its parsed options."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+console = Console()
+
+
+def recipes(options: Namespace) -> None:
+    """List the recipes, or show one."""
+    from antiphon.common.report import Table, terminal_table
+    from antiphon.run.config import list_recipes
+
+    known = list_recipes()
+    if options.recipe:
+        if options.recipe not in known:
+            raise ValueError(f"unknown recipe {options.recipe!r}: `antiphon recipes` lists them")
+        for key, value in known[options.recipe].items():
+            console.print(f"[bold]{key}[/]  {escape(str(value))}")
+        return
+    columns = ["recipe", "paper", "data", "published", "measured here"]
+    rows = [
+        [name, *(str(about.get(key, "")) for key in ("paper", "data", "published", "measured"))] for name, about in known.items()
+    ]
+    console.print(terminal_table(Table(title="", columns=columns, rows=rows)))
+    console.print("Run one: antiphon pretrain RECIPE [data.name=...]   Show one: antiphon recipes RECIPE")
+
+
+def pretrain(options: Namespace) -> None:
+    """Run a recipe, or continue a run."""
+    from antiphon.common.learners.training import Interrupted
+    from antiphon.run.config import compose
+    from antiphon.run.folder import RunFolder
+    from antiphon.run.pretrain import pretrain as run
+
+    if (Path(options.recipe) / "config.yaml").is_file():
+        if not options.resume:
+            raise ValueError(f"{options.recipe} is a run folder: continue it with --resume, or name a recipe")
+        if options.overrides:
+            raise ValueError(f"a run continues as it was started, so no overrides please, got {' '.join(options.overrides)}")
+        config = {**RunFolder(Path(options.recipe)).config(), "run_dir": options.recipe}
+    else:
+        config = compose(options.recipe, options.overrides)
+    try:
+        folder = run(config, resume=options.resume)
+    except Interrupted as stopped:
+        raise KeyboardInterrupt(f"{stopped}\ncontinue with: antiphon pretrain {config['run_dir']} --resume") from None
+    _print_results(folder)
+
+
+def _print_results(folder: Any) -> None:
+    from antiphon.common.report import terminal_table
+    from antiphon.run.evaluation import metric_table
+
+    results = folder.results()
+    title = f"{results['recipe']}, {results['train_examples']} training and {results['test_examples']} test examples"
+    if results["rows"]:
+        console.print(terminal_table(metric_table(title, results["rows"])))
+    else:
+        console.print(f"{title}: nothing was measured, since there is no labelled test set")
+    parts = folder.seeds
+    console.print(
+        f"encoder  {parts[0].encoder}" + (f" (and {len(parts) - 1} more seeds)" if len(parts) > 1 else ""), highlight=False
+    )
+    if folder.report.is_file():
+        console.print(f"report   {folder.report}", highlight=False)
+
+
+def evaluate(options: Namespace) -> None:
+    """Measure a finished run again."""
+    import yaml
+
+    from antiphon.common.report import terminal_table
+    from antiphon.run.evaluation import evaluate_run, metric_table
+    from antiphon.run.folder import RunFolder
+
+    wrong = [word for word in options.overrides if "=" not in word]
+    if wrong:
+        raise ValueError(f"{wrong[0]!r} is no setting: write name=value, for instance probe=linear")
+    overrides = {name: yaml.safe_load(value) for name, value in (word.split("=", 1) for word in options.overrides)}
+    folder = RunFolder(options.run)
+    folder.config()
+    rows = evaluate_run(folder, overrides)
+    if not rows:
+        raise ValueError(f"{options.run} has no labelled test set: use `antiphon probe {options.run} --data ...`")
+    console.print(terminal_table(metric_table(str(options.run), rows)))
+
+
+def probe(options: Namespace) -> None:
+    """Classify one's own data on frozen embeddings, random encoders beside the pretrained one."""
+    from antiphon.common.report import terminal_table
+    from antiphon.run.evaluation import metric_table
+    from antiphon.run.own_data import labelled_split, probe_rows
+
+    encoder, train, test = labelled_split(options.run, options.data, options.test, test_share=options.test_share)
+    rows = probe_rows(encoder, train, test, probe=options.probe, random_seeds=range(options.seeds))
+    title = f"{options.probe} probe, {len(train)} training and {len(test)} test examples of {options.data}"
+    console.print(terminal_table(metric_table(title, rows)))
+
+
+def finetune(options: Namespace) -> None:
+    """Train all weights on one's own labels, a network trained from scratch beside it."""
+    from antiphon.common.report import terminal_table
+    from antiphon.run.evaluation import metric_table
+    from antiphon.run.own_data import finetune_rows, labelled_split
+
+    encoder, train, test = labelled_split(options.run, options.data, options.test, test_share=options.test_share)
+    output = options.output or Path(options.run) / "finetuned"
+    rows = finetune_rows(
+        encoder,
+        train,
+        test,
+        output,
+        epochs=options.epochs,
+        lr=options.lr,
+        batch_size=options.batch_size,
+        seeds=range(options.seeds),
+    )
+    title = f"fine-tuned, {len(train)} training and {len(test)} test examples of {options.data}"
+    console.print(terminal_table(metric_table(title, rows, ("from scratch", "fine-tuned"))))
+    console.print(f"classifier  {output}", highlight=False)
+
+
+def embed(options: Namespace) -> None:
+    """Embed files and write one table."""
+    from antiphon.run.own_data import embed_files
+
+    count, dimensions = embed_files(options.run, options.files, options.output)
+    console.print(f"{count} embeddings of {dimensions} dimensions in {options.output}", highlight=False)
+
+
+def info(options: Namespace) -> None:
+    """Say what an encoder is, what it expects, and what was measured."""
+    from antiphon.common.report import terminal_table
+    from antiphon.models import load_encoder
+    from antiphon.run.evaluation import metric_table
+
+    path = Path(options.run)
+    encoder = load_encoder(path / "seed-0" if (path / "seed-0").is_dir() else options.run)
+    spec, about = encoder.input_spec, encoder.about
+    facts = {
+        "encoder": f"{encoder.name} {encoder.config}",
+        "weights": f"{sum(parameter.numel() for parameter in encoder.parameters()):,}",
+        "embedding": f"{encoder.embedding_dim} dimensions, {encoder.pooling} over time",
+        "input": f"{spec.channels} channel(s), {f'{spec.window} samples' if spec.window else f'{spec.min_length} samples or more'}"
+        + (f", {spec.sample_rate} Hz" if spec.sample_rate else ""),
+        **{key: value for key, value in about.items() if key != "results" and value is not None},
+    }
+    for key, value in facts.items():
+        console.print(f"[bold]{key:<11}[/] {escape(str(value))}", highlight=False)
+    if about.get("results"):
+        console.print(terminal_table(metric_table("measured", about["results"])))

@@ -1,0 +1,61 @@
+"""From an encoder and two labelled sets to a handful of numbers: what a recipe's `evaluation` config names."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from antiphon.common.encoder import Encoder
+from antiphon.common.evaluation.knn import knn_accuracy
+from antiphon.common.evaluation.probes import linear_probe, svm_probe
+from antiphon.common.evaluation.scores import ProbeResult
+
+Probe = Literal["svm", "linear", "knn"]
+
+
+class LabelledSet(Protocol):
+    """Signals (n, C, T) with lengths (n,), integer labels (n,) or None, and groups (n,) or None."""
+
+    signals: NDArray[Any]
+    lengths: NDArray[np.int64]
+    labels: NDArray[np.int64] | None
+    groups: NDArray[Any] | None
+
+
+def labels_of(data: LabelledSet, name: str) -> NDArray[np.int64]:
+    """The labels of a set, or a ValueError that says which set has none."""
+    if data.labels is None:
+        raise ValueError(f"the {name} set has no labels: an evaluation by classification needs them")
+    return data.labels
+
+
+def run_probe(
+    train_x: NDArray[Any],
+    train: LabelledSet,
+    test_x: NDArray[Any],
+    test: LabelledSet,
+    *,
+    probe: Probe = "svm",
+    max_c: float | None = None,
+    seed: int = 0,
+) -> ProbeResult:
+    """An SVM (TS2Vec's protocol; `max_c` ends its grid) or a linear probe on embeddings (n, D) of two sets."""
+    train_y, test_y = labels_of(train, "training"), labels_of(test, "test")
+    if probe == "svm":
+        return svm_probe(train_x, train_y, test_x, test_y, seed=seed, **({} if max_c is None else {"max_c": max_c}))
+    if probe == "linear":
+        return linear_probe(train_x, train_y, test_x, test_y, groups=train.groups, seed=seed)
+    raise ValueError(f"unknown probe {probe!r}: use svm, linear or knn")
+
+
+def classification(
+    encoder: Encoder, train: LabelledSet, test: LabelledSet, *, probe: Probe = "svm", max_c: float | None = None, seed: int = 0
+) -> dict[str, float]:
+    """Scores of a probe trained on the frozen embeddings of `train` and read once on `test`, with a 20-nearest-neighbour vote beside."""
+    train_x, test_x = encoder.embed(train.signals, train.lengths), encoder.embed(test.signals, test.lengths)
+    knn = knn_accuracy(train_x, labels_of(train, "training"), test_x, labels_of(test, "test"))
+    if probe == "knn":
+        return {"knn_accuracy": knn}
+    return {**run_probe(train_x, train, test_x, test, probe=probe, max_c=max_c, seed=seed).scores(), "knn_accuracy": knn}

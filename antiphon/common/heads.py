@@ -1,0 +1,42 @@
+"""Heads: what stands between an encoder's embedding and the loss, thrown away afterwards."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor, nn
+
+Norm = Literal["batch", "layer", "none"]
+Activation = Literal["relu", "gelu"]
+_NORMS = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
+_ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU}
+
+
+class ProjectionHead(nn.Sequential):
+    """Embeddings (B, in_dim) -> projections (B, out_dim): `layers` linear maps, norm and activation between them.
+
+    One layer is a plain linear map. The bias of a map that batch norm follows is left out, since the norm would cancel it.
+    Batch statistics are those of one process; ``norm="layer"`` keeps examples apart.
+    """
+
+    def __init__(
+        self, in_dim: int, hidden_dim: int, out_dim: int, *, layers: int = 2, norm: Norm = "batch", activation: Activation = "relu"
+    ) -> None:
+        if layers < 1:
+            raise ValueError(f"a projection head needs at least one layer, got layers={layers}")
+        if norm not in (*_NORMS, "none") or activation not in _ACTIVATIONS:
+            raise ValueError(f"norm is {norm!r} and activation {activation!r}: use batch, layer or none, and relu or gelu")
+        modules: list[nn.Module] = []
+        for _ in range(layers - 1):
+            modules.append(nn.Linear(in_dim, hidden_dim, bias=norm != "batch"))
+            if norm != "none":
+                modules.append(_NORMS[norm](hidden_dim))
+            modules.append(_ACTIVATIONS[activation]())
+            in_dim = hidden_dim
+        super().__init__(*modules, nn.Linear(in_dim, out_dim))
+        self.out_dim = out_dim
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        """(B, in_dim) -> (B, out_dim)."""
+        projections: Tensor = super().forward(embeddings)
+        return projections

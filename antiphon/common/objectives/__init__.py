@@ -1,0 +1,1 @@
+"""Contrastive objectives: pure functions on tensors, and thin modules around them."""

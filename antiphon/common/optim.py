@@ -1,0 +1,157 @@
+"""Optimisers, schedules and weight averaging by name."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+OptimizerName = Literal["adamw", "adam", "sgd", "lars"]
+ScheduleName = Literal["constant", "cosine", "linear", "multistep"]
+
+
+class LARS(Optimizer):
+    """Layer-wise adaptive rate scaling with momentum (You et al., 2017), as SimCLR and Barlow Twins use it.
+
+    Groups with ``adapt=False`` (biases, norms, temperatures) take plain momentum steps.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float,
+        *,
+        momentum: float = 0.9,
+        weight_decay: float = 0.0,
+        trust_coefficient: float = 0.001,
+    ) -> None:
+        defaults = {
+            "lr": lr,
+            "momentum": momentum,
+            "weight_decay": weight_decay,
+            "trust_coefficient": trust_coefficient,
+            "adapt": True,
+        }
+        super().__init__(params, defaults)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """One update; `closure` recomputes the loss."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    self._update(parameter, group)
+        return loss
+
+    def _update(self, parameter: Tensor, group: dict[str, Any]) -> None:
+        step = parameter.grad.add(parameter, alpha=group["weight_decay"])  # type: ignore[union-attr]
+        if group["adapt"]:
+            weight_norm, step_norm = parameter.norm(), step.norm()
+            ratio = group["trust_coefficient"] * weight_norm / step_norm
+            step = step * torch.where((weight_norm > 0) & (step_norm > 0), ratio, torch.ones_like(ratio))
+        buffer = self.state[parameter].setdefault("momentum_buffer", torch.zeros_like(parameter))
+        buffer.mul_(group["momentum"]).add_(step)
+        parameter.add_(buffer, alpha=-group["lr"])
+
+
+def decay_groups(module: nn.Module, weight_decay: float, *, decay_all: bool = False) -> list[dict[str, Any]]:
+    """Parameters in two groups: matrices and kernels decay; biases, norms, temperatures and other 0- and 1-D ones do not."""
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    if decay_all:
+        return [{"params": parameters, "weight_decay": weight_decay}]
+    decayed = [parameter for parameter in parameters if parameter.ndim > 1]
+    kept = [parameter for parameter in parameters if parameter.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": kept, "weight_decay": 0.0, "adapt": False}]
+    return [group for group in groups if group["params"]]
+
+
+@dataclass(frozen=True)
+class OptimizerSettings:
+    """An optimiser and its schedule.
+
+    `warmup` is a share of all steps (0 .. 1) with a linear rise; then `schedule` takes over: `constant`, `cosine` or `linear` down
+    to `final_lr_share` of `lr`, or `multistep`, times `gamma` at each share of all steps in `milestones`.
+    `decay_all` applies weight decay to biases and norms too, as plain torch does.
+    """
+
+    name: OptimizerName = "adamw"
+    lr: float = 1e-3
+    weight_decay: float = 0.01
+    betas: tuple[float, float] = (0.9, 0.999)
+    momentum: float = 0.9
+    schedule: ScheduleName = "constant"
+    warmup: float = 0.0
+    final_lr_share: float = 0.0
+    milestones: tuple[float, ...] = ()
+    gamma: float = 0.1
+    decay_all: bool = False
+
+    def build(self, module: nn.Module, steps: int) -> tuple[Optimizer, LambdaLR]:
+        """The optimiser of the parameters of `module`, and its schedule over `steps` updates."""
+        groups = decay_groups(module, self.weight_decay, decay_all=self.decay_all)
+        if self.name != "lars":
+            groups = [{key: value for key, value in group.items() if key != "adapt"} for group in groups]
+        optimizer: Optimizer
+        if self.name in ("adam", "adamw"):
+            kind = torch.optim.AdamW if self.name == "adamw" else torch.optim.Adam
+            optimizer = kind(groups, lr=self.lr, betas=self.betas, fused=True)
+        elif self.name == "sgd":
+            optimizer = torch.optim.SGD(groups, lr=self.lr, momentum=self.momentum)
+        elif self.name == "lars":
+            optimizer = LARS(groups, self.lr, momentum=self.momentum)
+        else:
+            raise ValueError(f"unknown optimizer {self.name!r}: use adamw, adam, sgd or lars")
+        return optimizer, LambdaLR(optimizer, self._factor(steps))
+
+    def _factor(self, steps: int) -> Callable[[int], float]:
+        if self.schedule not in ("constant", "cosine", "linear", "multistep"):
+            raise ValueError(f"unknown schedule {self.schedule!r}: use constant, cosine, linear or multistep")
+        rise = round(self.warmup * steps)
+
+        def factor(step: int) -> float:
+            if step < rise:
+                return (step + 1) / rise
+            done = (step - rise) / max(1, steps - rise)
+            if self.schedule == "multistep":
+                return self.gamma ** sum(step / steps >= milestone for milestone in self.milestones)
+            shape = {"constant": 1.0, "cosine": 0.5 * (1 + math.cos(math.pi * min(1.0, done))), "linear": max(0.0, 1 - done)}
+            return self.final_lr_share + (1 - self.final_lr_share) * shape[self.schedule]
+
+        return factor
+
+
+class AveragedWeights(nn.Module):
+    """A copy of a module whose parameters average those of the original over training.
+
+    `decay=None` is the plain mean of all iterates (TS2Vec); a number is an exponential moving average. Buffers are copied.
+    """
+
+    count: Tensor
+
+    def __init__(self, module: nn.Module, decay: float | None = None) -> None:
+        super().__init__()
+        if decay is not None and not 0.0 <= decay < 1.0:
+            raise ValueError(f"decay must be in [0, 1) or None for the mean of all iterates, got {decay}")
+        self.decay = decay
+        self.module = copy.deepcopy(module).requires_grad_(False)
+        self.register_buffer("count", torch.zeros((), dtype=torch.int64))
+
+    @torch.no_grad()
+    def update(self, module: nn.Module) -> None:
+        """Take in the present weights of `module`."""
+        self.count += 1
+        share = 1.0 / self.count.item() if self.decay is None else (1.0 if self.count == 1 else 1.0 - self.decay)
+        torch._foreach_lerp_(list(self.module.parameters()), list(module.parameters()), share)
+        for own, other in zip(self.module.buffers(), module.buffers(), strict=True):
+            own.copy_(other)

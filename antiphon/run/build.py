@@ -1,0 +1,91 @@
+"""From a composed config to the parts of a run: data, encoder, learner."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from antiphon.common.data.loader import BatchSource, KeyedLoader
+from antiphon.common.encoder import Encoder
+from antiphon.common.random import seeded_scope
+from antiphon.models import create_encoder
+from antiphon.run.config import instantiate
+
+if TYPE_CHECKING:
+    from antiphon.common.learners.joint_embedding import JointEmbedding
+
+
+def load_data(config: Mapping[str, Any]) -> tuple[Any, Any]:
+    """The training and the test set (None if there is none) that `config["data"]` names."""
+    train, test = instantiate(config["data"])
+    return train, test
+
+
+def build_encoder(config: Mapping[str, Any], train: BatchSource, *, seed: int) -> Encoder:
+    """A new encoder for signals like those of `train`: initial weights from `seed`, standardisation fitted on `train`."""
+    example = train.batch(np.zeros(1, dtype=np.int64)).signals
+    options = {"in_channels": example.shape[1], **config["encoder"]}
+    name = options.pop("name")
+    if options.get("window") == "auto":
+        options["window"] = example.shape[2]
+    with seeded_scope(seed, "initial weights"):
+        encoder = create_encoder(name, **options)
+    if config.get("standardization"):
+        encoder.fit_standardization(*instantiate(config["standardization"], train=train))
+    encoder.check_input(example)
+    return encoder
+
+
+def build_learner(config: Mapping[str, Any], train: BatchSource, *, seed: int) -> tuple[JointEmbedding, int]:
+    """The learner of a recipe with a new encoder, and the number of steps it is to train."""
+    from antiphon.common.learners.joint_embedding import JointEmbedding
+    from antiphon.common.optim import AveragedWeights, OptimizerSettings
+
+    encoder = build_encoder(config, train, seed=seed)
+    training = config["training"]
+    steps, epochs = count_steps(training, train)
+    with seeded_scope(seed, "other initial weights"):
+        head = instantiate(config["head"], in_dim=encoder.embedding_dim) if config.get("head") else None
+        objective = _with(instantiate, config["objective"], in_dim=encoder.embedding_dim)
+    objective.prepare(train)
+    mining = instantiate(config["pair_mining"], examples=len(train), max_epochs=epochs) if config.get("pair_mining") else None
+    averaging = training.get("averaging")
+    if averaging is not None and averaging != "mean" and not isinstance(averaging, float):
+        raise ValueError(f"training.averaging={averaging!r} is not known: use null, mean, or a decay such as 0.999")
+    learner = JointEmbedding(
+        encoder,
+        instantiate(config["views"]),
+        objective,
+        head=head,
+        optimizer=OptimizerSettings(**config["optimizer"]),
+        averaging=None if averaging is None else AveragedWeights(encoder, None if averaging == "mean" else averaging),
+        pair_mining=mining,
+        steps=steps,
+        seed=seed,
+    )
+    return learner, steps
+
+
+def _with(build: Any, node: Mapping[str, Any], **arguments: Any) -> Any:
+    """Build `node`; the arguments count only where it waits for them (`_partial_: true`)."""
+    return build(node, **arguments) if node.get("_partial_") else build(node)
+
+
+def count_steps(training: Mapping[str, Any], train: BatchSource) -> tuple[int, int]:
+    """(steps, epochs) from `steps`, `epochs`, or TS2Vec's `size_rule` (few steps for a small set, more for a larger one)."""
+    loader = KeyedLoader(train, batch_size=training["batch_size"], steps=1, drop_last=training["drop_last"])
+    rule = training.get("size_rule")
+    if training.get("steps") is not None:
+        steps = int(training["steps"])
+    elif training.get("epochs") is not None:
+        steps = int(training["epochs"]) * loader.steps_per_epoch
+    elif rule:
+        values = len(train) * train.batch(np.zeros(1, dtype=np.int64)).signals[0].numel()
+        steps = rule["small_steps"] if values <= rule["small_values"] else rule["large_steps"]
+    else:
+        raise ValueError("neither training.steps nor training.epochs is set: give one, e.g. training.steps=200")
+    if steps < 1:
+        raise ValueError(f"training would take {steps} steps: give training.steps or training.epochs of at least 1")
+    return steps, -(-steps // loader.steps_per_epoch)

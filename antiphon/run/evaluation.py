@@ -1,0 +1,53 @@
+"""Measure a run: its encoder beside encoders that were never trained, on the same data with the same protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from antiphon.common.encoder import Encoder
+from antiphon.common.report import Table, comparison_table
+from antiphon.models import load_encoder
+from antiphon.run.build import build_encoder, load_data
+from antiphon.run.config import instantiate
+from antiphon.run.folder import RunFolder
+
+Row = dict[str, Any]
+
+
+def evaluate(config: Mapping[str, Any], encoder: Encoder, train: Any, test: Any) -> list[Row]:
+    """Rows of metrics: random encoders of the same architecture (`evaluation.random_seeds`), then the pretrained one.
+
+    Without a test set or labels there is nothing to measure, and the list is empty.
+    """
+    settings = dict(config["evaluation"])
+    random_seeds = settings.pop("random_seeds", [0, 1, 2])
+    if test is None or (settings.pop("needs_labels", True) and (train.labels is None or test.labels is None)):
+        return []
+    rows: list[Row] = []
+    for seed in random_seeds:
+        untrained = build_encoder(config, train, seed=seed).eval()
+        rows.append({"encoder": "random", "seed": seed, **instantiate(settings, encoder=untrained, train=train, test=test)})
+    rows.append({"encoder": "pretrained", "seed": config["seed"], **instantiate(settings, encoder=encoder, train=train, test=test)})
+    return rows
+
+
+def evaluate_run(folder: RunFolder, overrides: Mapping[str, Any]) -> list[Row]:
+    """Measure a finished run again, with some of its `evaluation` settings changed by `overrides`; nothing is written."""
+    rows: dict[tuple[str, int], Row] = {}
+    for part in folder.seeds:
+        config = part.config()
+        config["evaluation"] = {**config["evaluation"], **overrides}
+        train, test = load_data(config)
+        for row in evaluate(config, load_encoder(part.encoder), train, test):
+            rows[(row["encoder"], row["seed"])] = row
+    return list(rows.values())
+
+
+def metric_table(title: str, rows: Sequence[Row], names: tuple[str, str] = ("random", "pretrained")) -> Table:
+    """The encoders called `names[0]` against those called `names[1]`: a row a metric, mean and spread over seeds."""
+    sides = [[row for row in rows if row["encoder"] == name] for name in names]
+    metrics = [key for key in rows[0] if key not in ("encoder", "seed")]
+    baseline, trained = ({metric.replace("_", " "): [row[metric] for row in side] for metric in metrics} for side in sides)
+    paired = len(sides[0]) > 1 and [row["seed"] for row in sides[0]] == [row["seed"] for row in sides[1]]
+    return comparison_table(trained, baseline, title=title, paired=paired, names=names)

@@ -1,0 +1,114 @@
+"""What a run leaves on disk, and where."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+def config_hash(config: dict[str, Any]) -> str:
+    """Eight hexadecimal digits that name a config, so that figures can be traced to it; where it was written does not count."""
+    counted = {key: value for key, value in config.items() if key not in ("run_dir", "overwrite", "report", "logger", "about")}
+    return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text)
+    os.replace(partial, path)
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """config.yaml, metrics.csv, monitor.json, checkpoints/, encoder/, results.json, report.html."""
+
+    path: Path
+
+    @property
+    def encoder(self) -> Path:
+        return self.path / "encoder"
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.path / "checkpoints" / "last.ckpt"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    @property
+    def seeds(self) -> list[RunFolder]:
+        """The folders of the single seeds: this one, or its seed-N sub-folders."""
+        parts = sorted(self.path.glob("seed-*/config.yaml"), key=lambda file: int(file.parent.name.removeprefix("seed-")))
+        return [RunFolder(file.parent) for file in parts] or [self]
+
+    @property
+    def complete(self) -> bool:
+        return (self.path / "results.json").is_file()
+
+    def start(self, config: dict[str, Any], *, resume: bool, overwrite: bool) -> None:
+        """Make the folder and write config.yaml; a folder that holds another run is never touched unless told so.
+
+        Raises ValueError if it is taken, or if `resume` is asked for with another config.
+        """
+        if overwrite and not resume and self.path.exists():
+            if any(self.path.iterdir()) and not (self.path / "config.yaml").is_file():
+                raise ValueError(f"{self.path} is not a run folder (no config.yaml): overwrite=true would delete somebody's files")
+            shutil.rmtree(self.path)
+        taken = self.path.exists() and any(self.path.iterdir())
+        if taken and not resume:
+            raise ValueError(f"{self.path} already holds a run: continue it with --resume, or give run_dir=... or overwrite=true")
+        if taken and config_hash(self.config()) != config_hash(config):
+            raise ValueError(
+                f"{self.path} was started with other settings ({_difference(self.config(), config)}): resume it as it was"
+            )
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_text(self.path / "config.yaml", yaml.safe_dump(config, sort_keys=False))
+
+    def config(self) -> dict[str, Any]:
+        """The config the run was started with."""
+        file = self.path / "config.yaml"
+        if not file.is_file():
+            raise FileNotFoundError(
+                f"{self.path} is no run folder: it holds no config.yaml (a run is what `antiphon pretrain` writes)"
+            )
+        config = yaml.safe_load(file.read_text())
+        if not isinstance(config, dict):
+            raise ValueError(f"{file} is empty or damaged: it should hold a mapping")
+        return config
+
+    def results(self) -> dict[str, Any]:
+        """What was measured: `rows`, one per encoder and seed, and facts about the run."""
+        file = self.path / "results.json"
+        if not file.is_file():
+            raise FileNotFoundError(f"{self.path} has no results yet: finish it with `antiphon pretrain --resume {self.path}`")
+        loaded: dict[str, Any] = json.loads(file.read_text())
+        return loaded
+
+    def write_results(self, results: dict[str, Any]) -> None:
+        """Keep what was measured."""
+        write_text(self.path / "results.json", json.dumps(results, indent=2) + "\n")
+
+
+def _flat(config: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(config, dict):
+        return {prefix: config}
+    return {
+        name: value
+        for key, item in config.items()
+        for name, value in _flat(item, f"{prefix}.{key}" if prefix else str(key)).items()
+    }
+
+
+def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
+    before, after = _flat(old), _flat(new)
+    names = [name for name in sorted({*before, *after}) if before.get(name) != after.get(name) and name.split(".")[0] != "run_dir"]
+    return "; ".join(f"{name} was {before.get(name)}, now {after.get(name)}" for name in names[:3])

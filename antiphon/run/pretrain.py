@@ -1,0 +1,130 @@
+"""Pretrain: fit, save the encoder, evaluate it beside random ones, write the report."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from antiphon.common.data.loader import BatchSource
+from antiphon.common.encoder import Encoder
+
+from antiphon.run.build import build_learner, load_data
+from antiphon.run.config import compose, instantiate
+from antiphon.run.evaluation import evaluate
+from antiphon.run.folder import RunFolder, config_hash, write_text
+from antiphon.run.report import write_run_report
+
+if TYPE_CHECKING:
+    from antiphon.common.learners.training import TrainingSettings
+
+
+def pretrain(config: dict[str, Any], *, resume: bool = False) -> RunFolder:
+    """Run a composed config to its end: once, or once for each of `config["seeds"]`. Returns the finished run folder.
+
+    Raises `Interrupted` after Ctrl-C; the run then continues with `resume=True`.
+    """
+    folder = RunFolder(Path(config["run_dir"]))
+    seeds = config["seeds"]
+    if _is_first_process():
+        folder.start(config, resume=resume, overwrite=config["overwrite"])
+    if not seeds:
+        pretrain_seed(config, folder, resume=resume)
+    for seed in seeds or []:
+        part = RunFolder(folder.path / f"seed-{seed}")
+        if not (resume and part.complete):
+            single = {**config, "seed": seed, "seeds": None, "run_dir": str(part.path)}
+            if _is_first_process():
+                part.start(single, resume=resume, overwrite=False)
+            pretrain_seed(single, part, resume=resume)
+    if seeds and _is_first_process():
+        rows = [row for part in folder.seeds for row in part.results()["rows"]]
+        first = folder.seeds[0].results()
+        unique = list({(row["encoder"], row["seed"]): row for row in rows}.values())
+        folder.write_results({**first, "rows": unique, "seconds": sum(part.results()["seconds"] for part in folder.seeds)})
+    if config["report"] and _is_first_process():
+        write_run_report(folder)
+    return folder
+
+
+def pretrain_set(recipe: str, data: BatchSource, overrides: Sequence[str], *, seed: int, folder: str) -> Encoder:
+    """Pretrain a recipe on a set in memory, without evaluation, report or progress bar, and return the encoder."""
+    from antiphon.common.learners.training import fit
+
+    config = {**compose(recipe, overrides), "seed": seed}
+    learner, steps = build_learner(config, data, seed=seed)
+    fit(learner, data, _settings(config, steps, progress=False), folder)
+    return learner.trained_encoder.cpu().eval()
+
+
+def _settings(config: dict[str, Any], steps: int, *, progress: bool) -> TrainingSettings:
+    from antiphon.common.learners.training import TrainingSettings
+
+    training = config["training"]
+    taken = ("batch_size", "drop_last", "workers", "log_every", "checkpoint_every", "trainer")
+    return TrainingSettings(steps=steps, seed=config["seed"], progress=progress, **{name: training[name] for name in taken})
+
+
+def pretrain_seed(config: dict[str, Any], folder: RunFolder, *, resume: bool) -> None:
+    """One seed: fit, save, evaluate."""
+    from antiphon.common.learners.monitor import Monitor
+    from antiphon.common.learners.training import fit
+
+    seed, training = config["seed"], config["training"]
+    train, test = load_data(config)
+    learner, steps = build_learner(config, train, seed=seed)
+    settings = _settings(config, steps, progress=training["progress"])
+    monitor = Monitor(train, steps=steps, seed=seed, **config["monitor"])
+    logger = dict(config["logger"] or {})
+    if "save_dir" in logger:
+        logger["save_dir"] = str(folder.path)
+    start = time.monotonic()
+    first = fit(
+        learner,
+        train,
+        settings,
+        folder.path,
+        callbacks=[monitor],
+        loggers=[instantiate(logger)] if logger else [],
+        resume=resume,
+    )
+    seconds = time.monotonic() - start
+    if not first:
+        return
+    write_text(folder.path / "monitor.json", json.dumps([snapshot.to_dict() for snapshot in monitor.history]))
+    encoder = learner.trained_encoder.eval()
+    rows = evaluate(config, encoder, train, test)
+    results = {
+        "recipe": config["about"]["recipe"],
+        "config": config_hash(config),
+        "steps": steps,
+        "seconds": seconds,
+        "train_examples": len(train),
+        "test_examples": 0 if test is None else len(test),
+        "rows": rows,
+    }
+    save(encoder, folder, config, results)
+    folder.write_results(results)
+
+
+def save(encoder: Any, folder: RunFolder, config: dict[str, Any], results: dict[str, Any]) -> None:
+    """Write the encoder with what is known about it."""
+    from antiphon.common.hub import save_encoder
+
+    about = config["about"]
+    facts = {
+        "recipe": about["recipe"],
+        "domain": about["domain"],
+        "paper": about["paper"],
+        "trained on": config["data"].get("name"),
+    }
+    facts |= {"seed": config["seed"], "steps": results["steps"], "config": results["config"], "results": results["rows"]}
+    save_encoder(encoder, folder.encoder, about=facts)
+
+
+def _is_first_process() -> bool:
+    """Whether this process is rank 0, before any process group exists: launchers say it in the environment."""
+    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0

@@ -1,0 +1,189 @@
+"""Fills the report of a run folder: what was run, what pretraining changed, and what training looked like."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import yaml
+
+from antiphon import __version__
+from antiphon.common.evaluation.few_labels import few_label_curve
+from antiphon.common.learners.monitor import Snapshot
+from antiphon.common.plots.embeddings import embedding_scatter
+from antiphon.common.plots.results import few_label_plot
+from antiphon.common.plots.signals import view_examples
+from antiphon.common.plots.training import FlaggedPair, curves, flagged_pairs, similarity_histograms
+from antiphon.common.report import Report, write_report
+from antiphon.models import load_encoder
+from antiphon.run.build import build_encoder, build_learner, load_data
+from antiphon.run.evaluation import metric_table
+from antiphon.run.folder import RunFolder
+
+Picture = tuple[str, str, Any]
+
+
+def write_run_report(folder: RunFolder) -> None:
+    """Write report.html from what the run folder holds; pictures show the first seed, the table all of them."""
+    part = folder.seeds[0]
+    config, results = part.config(), folder.results()
+    about = config["about"]
+    train, test = load_data(config)
+    tables = [metric_table("Random encoder and pretrained encoder", results["rows"])] if results["rows"] else []
+    pictures = _training_pictures(part)
+    pictures += _embedding_pictures(config, part, train, test)
+    pictures += _view_pictures(config, part, train)
+    facts = {
+        "recipe": about["recipe"],
+        "paper": about["paper"],
+        "data": f"{config['data'].get('name')}: {results['train_examples']} training and {results['test_examples']} test examples",
+        "published": about["published"],
+        "seeds": ", ".join(str(seed) for seed in sorted({row["seed"] for row in results["rows"] if row["encoder"] == "pretrained"}))
+        or config["seed"],
+        "steps": results["steps"],
+        "training time": f"{results['seconds']:.1f} s",
+        "config": results["config"],
+        "versions": _versions(),
+    }
+    headline = _headline(results["rows"])
+    notes = [
+        "Random encoders have the same architecture at initial weights and get the same probe: on an easy data set they look good too.",
+        "The probe's hyper-parameters are chosen on the training set; the test set is read once.",
+    ]
+    page = Report(
+        title=about["title"],
+        subtitle=f"{about['recipe']} on {config['data'].get('name')}",
+        headline=headline,
+        facts=facts,
+        tables=tables,
+        pictures=pictures,
+        notes=notes if results["rows"] else [],
+        config_yaml=yaml.safe_dump(folder.config(), sort_keys=False),
+    )
+    write_report(folder.report, page)
+
+
+def _versions() -> str:
+    from importlib.metadata import version
+
+    return f"antiphon {__version__}, torch {version('torch')}, pytorch-lightning {version('pytorch-lightning')}"
+
+
+def _headline(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
+    if not rows:
+        return {}
+    metric = next(key for key, value in rows[0].items() if isinstance(value, float))
+    means = {name: float(np.mean([row[metric] for row in rows if row["encoder"] == name])) for name in ("pretrained", "random")}
+    label = metric.replace("_", " ")
+    return {
+        f"{label}, pretrained": f"{means['pretrained']:.3f}",
+        f"{label}, random encoder": f"{means['random']:.3f}",
+        "difference": f"{means['pretrained'] - means['random']:+.3f}",
+    }
+
+
+def _training_pictures(part: RunFolder) -> list[Picture]:
+    with (part.path / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    panels = {}
+    titles = {
+        "loss": "loss",
+        "online_probe": "online probe (leave one out, training set)",
+        "rankme": "RankMe",
+        "lr": "learning rate",
+    }
+    for column, title in titles.items():
+        points = [(float(row["step"]), float(row[column])) for row in rows if row.get(column)]
+        if len(points) > 1:
+            panels[title] = {column: tuple(zip(*points, strict=True))}
+    pictures: list[Picture] = []
+    if panels:
+        pictures.append(
+            (
+                "Training",
+                "RankMe is the effective number of dimensions in use; the online probe sees training data only.",
+                curves(panels),
+            )
+        )
+    history = [Snapshot.from_dict(entry) for entry in json.loads((part.path / "monitor.json").read_text())]
+    stages = {f"step {shot.step}": shot.similarity for shot in history if shot.similarity is not None}
+    if stages:
+        names = list(stages)
+        chosen = {
+            name: stages[name]
+            for name in (names[place] for place in sorted({0, len(names) // 3, 2 * len(names) // 3, len(names) - 1}))
+        }
+        caption = "Cosine of two views of one example (positives) and of different examples (negatives), both pooled over time."
+        pictures.append(("Similarities over training", caption, similarity_histograms(chosen)))
+    return pictures
+
+
+def _embedding_pictures(config: dict[str, Any], part: RunFolder, train: Any, test: Any) -> list[Picture]:
+    shown = test if test is not None else train
+    untrained, encoder = build_encoder(config, train, seed=0).eval(), load_encoder(part.encoder)
+    panels = {
+        "random encoder": untrained.embed(shown.signals, shown.lengths),
+        "pretrained": encoder.embed(shown.signals, shown.lengths),
+    }
+    pictures: list[Picture] = []
+    if len(shown) >= 3:
+        caption = f"Principal components of the embeddings of the {'test' if test is not None else 'training'} set."
+        figure = embedding_scatter(panels, shown.labels, class_names=shown.class_names if shown.labels is not None else None)
+        pictures.append(("Embeddings", caption, figure))
+    if test is None or train.labels is None or test.labels is None:
+        return pictures
+    smallest = int(np.bincount(train.labels)[np.unique(train.labels)].min())
+    shots = [count for count in (1, 2, 5, 10, 20, 50) if count <= smallest]
+    if shots:
+        curve = {}
+        for name, model in (("random encoder", untrained), ("pretrained", encoder)):
+            features = model.embed(train.signals, train.lengths), model.embed(test.signals, test.lengths)
+            curve[name] = few_label_curve(features[0], train.labels, features[1], test.labels, shots=shots, repeats=5, seed=0)
+        caption = "Logistic regression on a few labelled examples a class: mean and spread of 5 draws, the same for both encoders."
+        pictures.append(("Few labels", caption, few_label_plot(curve)))
+    return pictures
+
+
+def _view_pictures(config: dict[str, Any], part: RunFolder, train: Any) -> list[Picture]:
+    learner, _ = build_learner(config, train, seed=config["seed"])
+    rows = np.arange(min(len(train), config["training"]["batch_size"]))
+    batch = train.batch(rows)
+    views = learner.make_views(batch)
+    original = learner.encoder.standardize(batch.signals)[0]
+    names = {f"view {number + 1}": _masked(view)[0] for number, view in enumerate(views)}
+    caption = "A training example and what the encoder sees of it; gaps are time stamps hidden from it."
+    pictures: list[Picture] = [("Views", caption, view_examples(original, names))]
+    if learner.pair_mining is not None:
+        pictures += _flagged_pictures(learner, part, train)
+    return pictures
+
+
+def _masked(view: Any) -> Any:
+    """A view's signals with NaN where its mask hides time stamps."""
+    return view.signals if view.mask is None else view.signals.masked_fill(~view.mask[:, None], float("nan"))
+
+
+def _flagged_pictures(learner: Any, part: RunFolder, train: Any) -> list[Picture]:
+    import torch
+
+    state = torch.load(part.checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+    mining = learner.pair_mining
+    mining.load_state_dict(
+        {key.removeprefix("pair_mining."): value for key, value in state.items() if key.startswith("pair_mining.")}
+    )
+    flags, history = mining.flags().cpu().numpy(), mining.history_mean().cpu().numpy()
+    lower, upper = mining.limits()
+    pairs: dict[int, list[FlaggedPair]] = {}
+    for kind in (-1, 1):
+        rows = np.flatnonzero(flags == kind)[:4]
+        views = learner.make_views(train.batch(rows)) if len(rows) else []
+        pairs[kind] = [
+            FlaggedPair(f"example {row}", views[0].signals[place].numpy(), views[1].signals[place].numpy(), float(history[row]))
+            for place, row in enumerate(rows)
+        ]
+    figure = flagged_pairs(history, lower=lower, upper=upper, noisy=pairs[-1], faulty=pairs[1])
+    counts = f"{int((flags == -1).sum())} noisy and {int((flags == 1).sum())} faulty of {len(flags)}"
+    return [("Bad pairs", f"What dynamic bad-pair mining flagged at the end of training: {counts}.", figure)]

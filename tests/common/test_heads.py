@@ -1,0 +1,30 @@
+"""The projection head."""
+
+import pytest
+import torch
+from torch import nn
+
+from antiphon.common.heads import ProjectionHead
+
+
+@pytest.mark.parametrize("norm", ["batch", "layer", "none"])
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_shape_and_depth(norm: str, layers: int) -> None:
+    head = ProjectionHead(6, 10, 4, layers=layers, norm=norm)
+    assert head(torch.randn(5, 6)).shape == (5, 4)
+    assert sum(isinstance(module, nn.Linear) for module in head) == layers
+    assert sum(isinstance(module, nn.BatchNorm1d | nn.LayerNorm) for module in head) == (0 if norm == "none" else layers - 1)
+
+
+def test_layer_norm_keeps_examples_apart() -> None:
+    head, embeddings = ProjectionHead(6, 10, 4, norm="layer"), torch.randn(5, 6)
+    torch.testing.assert_close(head(embeddings)[:2], head(embeddings[:2]))
+
+
+def test_errors() -> None:
+    with pytest.raises(ValueError, match="at least one layer"):
+        ProjectionHead(6, 10, 4, layers=0)
+    with pytest.raises(ValueError, match="norm is 'group'"):
+        ProjectionHead(6, 10, 4, norm="group")
+    with pytest.raises(ValueError, match="activation 'tanh'"):
+        ProjectionHead(6, 10, 4, activation="tanh")
