@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from antiphon.common.distributed import gather, row_counts
 
 Form = Literal["paper", "released"]
+WARMUP_SHARE = 50 / 80  # of all epochs, as published
 
 
 def gaussian_weight(losses: Tensor, mean: float | Tensor, std: float | Tensor, *, normalize: bool = True) -> Tensor:
@@ -34,6 +35,8 @@ class BadPairMining(nn.Module):
         paper: an example's history is the plain mean of its losses; a flagged pair weighs exp(-(loss - mu)^2 / (2 sd^2)).
         released: the history is mean_e(loss_e * (1 + e) / max_epochs), and the weight is the density itself, which exceeds 1 where
             sd < 0.4 and is near 0 where raw losses lie far above the discounted mu; `normalize_pdf` divides it by its peak.
+
+    The first `warmup_epochs` (None: 50 of every 80) only fill the memory.
 
     mu and sd are mean and (population) standard deviation of the histories of all examples seen. A pair is noisy where its history
     is at most mu - beta_noisy sd, faulty where it is at least mu + beta_faulty sd; with equal histories (sd = 0) none is. Weights
@@ -56,13 +59,15 @@ class BadPairMining(nn.Module):
         form: Form = "paper",
         beta_noisy: float = 2.0,
         beta_faulty: float = 3.0,
-        warmup_epochs: int,
         max_epochs: int,
+        warmup_epochs: int | None = None,
         normalize_pdf: bool = False,
     ) -> None:
         super().__init__()
         if form not in ("paper", "released"):
             raise ValueError(f"form is {form!r}: use 'paper' or 'released'")
+        if warmup_epochs is None:
+            warmup_epochs = round(WARMUP_SHARE * max_epochs)
         if not 0 <= warmup_epochs <= max_epochs:
             raise ValueError(
                 f"warmup_epochs is {warmup_epochs} of max_epochs {max_epochs}: nothing would be weighed: use at most max_epochs"
@@ -91,13 +96,19 @@ class BadPairMining(nn.Module):
             return torch.zeros_like(self.center), torch.zeros_like(self.spread)
         return seen.mean(), seen.std(correction=0)
 
+    def limits(self) -> tuple[float, float]:
+        """Histories at or below the first are noisy, at or above the second faulty, by what the memory says now."""
+        center, spread = self._statistics()
+        if spread == 0.0:  # all histories equal: nothing stands out
+            return -math.inf, math.inf
+        return float(center - self.beta_noisy * spread), float(center + self.beta_faulty * spread)
+
     def flags(self) -> Tensor:
         """What the memory says now, (N,) int8: -1 noisy, +1 faulty, 0 neither (or never seen)."""
-        history, (center, spread) = self.history_mean, self._statistics()
+        history, (lower, upper) = self.history_mean, self.limits()
         flags = torch.zeros_like(self.flagged)
-        if spread > 0.0:  # NaN (never seen) compares False
-            flags[history <= center - self.beta_noisy * spread] = -1
-            flags[history >= center + self.beta_faulty * spread] = 1
+        flags[history <= lower] = -1  # NaN (never seen) compares False
+        flags[history >= upper] = 1
         return flags
 
     @torch.no_grad()

@@ -34,8 +34,8 @@ Cell = str | int | float | Interval | Difference | None
 class Table:
     """Rows of cells under `columns`; the first column names the row. `caption` says what is counted and how.
 
-    An `Interval` is shown as mean ± sd, a `Difference` as a signed mean with its interval, a float with three decimals, None and NaN as
-    a dash. `emphasis` holds the numbers of rows to set in bold.
+    An `Interval` is shown as mean ± sd, a `Difference` as a signed mean with its interval, a float with three decimals, None and
+    NaN as a dash. `emphasis` holds the numbers of rows to set in bold.
     """
 
     title: str
@@ -90,32 +90,40 @@ def format_cell(cell: Cell) -> str:
 
 
 def comparison_table(
-    pretrained: Mapping[str, Sequence[float]],
-    random_encoder: Mapping[str, Sequence[float]],
+    trained: Mapping[str, Sequence[float]],
+    baseline: Mapping[str, Sequence[float]],
     *,
     title: str = "Results",
+    names: tuple[str, str] = ("random", "pretrained"),
     paired: bool = True,
     confidence: float = 0.95,
 ) -> Table:
-    """Random encoders against pretrained ones: a row a metric, values over seeds given as ``{"accuracy": [0.81, 0.83, 0.82]}``.
+    """A baseline, usually random encoders, against trained ones: a row a metric, values over seeds as ``{"accuracy": [0.8, 0.9]}``.
 
-    `paired`: value i of both comes from seed i, and the difference is taken seed by seed; otherwise it is Welch's.
+    `names` are what the columns of `baseline` and `trained` are called, in this order. `paired`: value i of both comes from seed i,
+    and the difference is taken seed by seed; otherwise it is Welch's.
+
+    Raises:
+        ValueError: a metric that only one side has, or pairs that are none.
     """
-    missing = set(pretrained) ^ set(random_encoder)
+    missing = set(trained) ^ set(baseline)
     if missing:
         raise ValueError(f"both sides need the same metrics; only one has {', '.join(sorted(missing))}")
     rows: list[list[Cell]] = []
-    for metric, values in pretrained.items():
-        baseline = random_encoder[metric]
-        difference = (paired_difference if paired else welch_difference)(values, baseline, confidence=confidence)
-        seeds = str(len(values)) if len(values) == len(baseline) else f"{len(baseline)} / {len(values)}"
-        rows.append([metric, mean_interval(baseline), mean_interval(values), Difference(difference), seeds])
-    how = "seed by seed" if paired else "unpaired (Welch)"
-    caption = (
-        "Mean ± standard deviation over seeds. The random encoder has the same architecture at its initial weights and the same probe. "
-        f"The difference is taken {how}, with its {confidence:.0%} t interval; one seed gives no interval."
+    for metric, values in trained.items():
+        before = baseline[metric]
+        difference = (paired_difference if paired else welch_difference)(values, before, confidence=confidence)
+        seeds = str(len(values)) if len(values) == len(before) else f"{len(before)} / {len(values)}"
+        rows.append([metric, mean_interval(before), mean_interval(values), Difference(difference), seeds])
+    meaning = (
+        "A random encoder has the same architecture at its initial weights, and the same probe. " if names[0] == "random" else ""
     )
-    return Table(title, ("metric", "random encoder", "pretrained", f"difference [{confidence:.0%}]", "seeds"), rows, caption)
+    how = "seed by seed" if paired else "between the means (Welch)"
+    caption = (
+        f"Mean ± standard deviation over seeds. {meaning}The difference is taken {how}, with its {confidence:.0%} t interval; "
+        "a single run has none."
+    )
+    return Table(title, ("metric", *names, f"difference [{confidence:.0%}]", "seeds"), rows, caption)
 
 
 def _table_html(table: Table) -> str:

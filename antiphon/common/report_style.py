@@ -7,7 +7,8 @@ body { margin: 0; background: var(--ground); color: var(--ink);
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "DejaVu Sans", Arial, sans-serif; }
 main { max-width: 980px; margin: 0 auto; padding: 40px 24px 64px; }
 header { margin-bottom: 28px; }
-.brand { margin: 0 0 6px; font-size: 13px; letter-spacing: .14em; text-transform: uppercase; color: var(--accent); font-weight: 600; }
+.brand { margin: 0 0 6px; font-size: 13px; letter-spacing: .14em; text-transform: uppercase;
+  color: var(--accent); font-weight: 600; }
 h1 { margin: 0; font-size: 32px; line-height: 1.2; letter-spacing: -.01em; overflow-wrap: anywhere; }
 .subtitle { margin: 8px 0 0; color: var(--muted); font-size: 18px; max-width: 46em; }
 .tiles { display: flex; flex-wrap: wrap; gap: 14px; margin-bottom: 20px; }

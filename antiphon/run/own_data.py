@@ -84,7 +84,7 @@ def finetune(encoder: Encoder, train: Any, *, epochs: int, lr: float, batch_size
     from antiphon.common.optim import OptimizerSettings
 
     with seeded_scope(seed, "classifier"):
-        classifier = Classifier(encoder, train.class_names)
+        classifier = Classifier(encoder, train.classes)
     loader = KeyedLoader(train, batch_size=batch_size, steps=1, drop_last=False)
     steps = epochs * loader.steps_per_epoch
     if steps < 1:
@@ -103,7 +103,7 @@ def _scores(classifier: Classifier, train: Any, test: Any) -> dict[str, float]:
     result = classification_result(
         predicted=scores.argmax(axis=1),
         decision=scores if scores.shape[1] > 2 else scores[:, 1] - scores[:, 0],
-        train_labels=np.arange(len(train.class_names)),
+        train_labels=np.arange(len(train.classes)),
         test_labels=test.labels,
         c=float("nan"),
         selection="trained end to end",
@@ -127,7 +127,7 @@ def embed_files(run: str, files: Sequence[str], output: Path) -> tuple[int, int]
         "row": np.concatenate([np.arange(len(data)) for data in sets]),
     }
     if all(data.labels is not None for data in sets):
-        columns["label"] = np.concatenate([np.asarray(data.class_names)[data.labels] for data in sets])
+        columns["label"] = np.concatenate([np.asarray(data.classes)[data.labels] for data in sets])
     output.parent.mkdir(parents=True, exist_ok=True)
     partial = output.with_name(f".partial-{output.name}")
     if output.suffix == ".npz":

@@ -36,15 +36,15 @@ def pretrain(config: dict[str, Any], *, resume: bool = False) -> RunFolder:
     for seed in seeds or []:
         part = RunFolder(folder.path / f"seed-{seed}")
         if not (resume and part.complete):
-            single = {**config, "seed": seed, "seeds": None, "run_dir": str(part.path)}
+            evaluation = {**config["evaluation"], "random_seeds": [seed]}  # so that random and pretrained encoders pair up
+            single = {**config, "evaluation": evaluation, "seed": seed, "seeds": None, "run_dir": str(part.path)}
             if _is_first_process():
                 part.start(single, resume=resume, overwrite=False)
             pretrain_seed(single, part, resume=resume)
     if seeds and _is_first_process():
         rows = [row for part in folder.seeds for row in part.results()["rows"]]
         first = folder.seeds[0].results()
-        unique = list({(row["encoder"], row["seed"]): row for row in rows}.values())
-        folder.write_results({**first, "rows": unique, "seconds": sum(part.results()["seconds"] for part in folder.seeds)})
+        folder.write_results({**first, "rows": rows, "seconds": sum(part.results()["seconds"] for part in folder.seeds)})
     if config["report"] and _is_first_process():
         write_run_report(folder)
     return folder

@@ -11,15 +11,13 @@ import numpy as np
 import yaml
 
 from antiphon import __version__
-from antiphon.common.evaluation.few_labels import few_label_curve
 from antiphon.common.learners.monitor import Snapshot
-from antiphon.common.plots.embeddings import embedding_scatter
-from antiphon.common.plots.results import few_label_plot
 from antiphon.common.plots.signals import view_examples
 from antiphon.common.plots.training import FlaggedPair, curves, flagged_pairs, similarity_histograms
 from antiphon.common.report import Report, write_report
 from antiphon.models import load_encoder
 from antiphon.run.build import build_encoder, build_learner, load_data
+from antiphon.run.config import instantiate
 from antiphon.run.evaluation import metric_table
 from antiphon.run.folder import RunFolder
 
@@ -34,7 +32,7 @@ def write_run_report(folder: RunFolder) -> None:
     train, test = load_data(config)
     tables = [metric_table("Random encoder and pretrained encoder", results["rows"])] if results["rows"] else []
     pictures = _training_pictures(part)
-    pictures += _embedding_pictures(config, part, train, test)
+    pictures += _chosen_pictures(config, part, train, test)
     pictures += _view_pictures(config, part, train)
     facts = {
         "recipe": about["recipe"],
@@ -93,57 +91,31 @@ def _training_pictures(part: RunFolder) -> list[Picture]:
         "loss": "loss",
         "online_probe": "online probe (leave one out, training set)",
         "rankme": "RankMe",
-        "lr": "learning rate",
     }
     for column, title in titles.items():
-        points = [(float(row["step"]), float(row[column])) for row in rows if row.get(column)]
-        if len(points) > 1:
-            panels[title] = {column: tuple(zip(*points, strict=True))}
+        logged = [row for row in rows if row.get(column)]
+        if len(logged) > 1:
+            panels[title] = {column: ([float(row["step"]) for row in logged], [float(row[column]) for row in logged])}
     pictures: list[Picture] = []
     if panels:
-        pictures.append(
-            (
-                "Training",
-                "RankMe is the effective number of dimensions in use; the online probe sees training data only.",
-                curves(panels),
-            )
-        )
+        caption = "RankMe is the effective number of dimensions in use; the online probe sees training data only."
+        pictures.append(("Training", caption, curves(panels)))
     history = [Snapshot.from_dict(entry) for entry in json.loads((part.path / "monitor.json").read_text())]
     stages = {f"step {shot.step}": shot.similarity for shot in history if shot.similarity is not None}
     if stages:
-        names = list(stages)
-        chosen = {
-            name: stages[name]
-            for name in (names[place] for place in sorted({0, len(names) // 3, 2 * len(names) // 3, len(names) - 1}))
-        }
-        caption = "Cosine of two views of one example (positives) and of different examples (negatives), both pooled over time."
+        names, last = list(stages), len(stages) - 1
+        chosen = {names[place]: stages[names[place]] for place in sorted({0, last // 3, 2 * last // 3, last})}
+        caption = "Cosines of what the objective pulls together (positives) and of what it pushes apart (negatives), on training examples."
         pictures.append(("Similarities over training", caption, similarity_histograms(chosen)))
     return pictures
 
 
-def _embedding_pictures(config: dict[str, Any], part: RunFolder, train: Any, test: Any) -> list[Picture]:
-    shown = test if test is not None else train
-    untrained, encoder = build_encoder(config, train, seed=0).eval(), load_encoder(part.encoder)
-    panels = {
-        "random encoder": untrained.embed(shown.signals, shown.lengths),
-        "pretrained": encoder.embed(shown.signals, shown.lengths),
-    }
-    pictures: list[Picture] = []
-    if len(shown) >= 3:
-        caption = f"Principal components of the embeddings of the {'test' if test is not None else 'training'} set."
-        figure = embedding_scatter(panels, shown.labels, class_names=shown.class_names if shown.labels is not None else None)
-        pictures.append(("Embeddings", caption, figure))
-    if test is None or train.labels is None or test.labels is None:
-        return pictures
-    smallest = int(np.bincount(train.labels)[np.unique(train.labels)].min())
-    shots = [count for count in (1, 2, 5, 10, 20, 50) if count <= smallest]
-    if shots:
-        curve = {}
-        for name, model in (("random encoder", untrained), ("pretrained", encoder)):
-            features = model.embed(train.signals, train.lengths), model.embed(test.signals, test.lengths)
-            curve[name] = few_label_curve(features[0], train.labels, features[1], test.labels, shots=shots, repeats=5, seed=0)
-        caption = "Logistic regression on a few labelled examples a class: mean and spread of 5 draws, the same for both encoders."
-        pictures.append(("Few labels", caption, few_label_plot(curve)))
+def _chosen_pictures(config: dict[str, Any], part: RunFolder, train: Any, test: Any) -> list[Picture]:
+    """What the recipe's `pictures` draw of an untrained encoder and the pretrained one."""
+    if not config.get("pictures") or test is None:
+        return []
+    untrained, encoder = build_encoder(config, train, seed=config["seed"]).eval(), load_encoder(part.encoder)
+    pictures: list[Picture] = instantiate(config["pictures"], untrained=untrained, encoder=encoder, train=train, test=test)
     return pictures
 
 
@@ -174,7 +146,7 @@ def _flagged_pictures(learner: Any, part: RunFolder, train: Any) -> list[Picture
     mining.load_state_dict(
         {key.removeprefix("pair_mining."): value for key, value in state.items() if key.startswith("pair_mining.")}
     )
-    flags, history = mining.flags().cpu().numpy(), mining.history_mean().cpu().numpy()
+    flags, history = mining.flags().cpu().numpy(), mining.history_mean.cpu().numpy()
     lower, upper = mining.limits()
     pairs: dict[int, list[FlaggedPair]] = {}
     for kind in (-1, 1):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,12 @@ from torch import Tensor
 
 import antiphon
 from antiphon.common import distributed
-from antiphon.common.objectives import info_nce as objectives
 from antiphon.common.objectives.base import ViewOutputs
 from antiphon.common.pair_mining import BadPairMining
 from antiphon.common.random import KeyedRandom
 from antiphon.domains.time_series.methods import TSTCC
+
+objectives = import_module("antiphon.common.objectives.info_nce")  # the package exports the function of the same name
 
 WORLD = 2
 ROWS = 6
@@ -98,7 +100,7 @@ def supcon(first: Tensor, second: Tensor, temperature: Tensor) -> Tensor:
 
 def ts_tcc() -> Result:
     torch.manual_seed(0)
-    method = TSTCC(frame_dim=4, hidden_dim=8, prediction_steps=2, depth=1, feedforward_dim=6, dropout=0.0, norm="layer").double()
+    method = TSTCC(in_dim=4, hidden_dim=8, prediction_steps=2, depth=1, feedforward_dim=6, dropout=0.0, norm="layer").double()
     frames = torch.randn(2, ROWS, 5, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)[:, part(UNEVEN)]
     index = torch.arange(ROWS)[part(UNEVEN)]
     value = method(ViewOutputs(index=index, frames=list(frames), random=KeyedRandom.for_examples(0, 0, index)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -42,7 +43,7 @@ def alignment(first: Embeddings, second: Embeddings, *, alpha: float = 2.0) -> f
 
 
 def uniformity(embeddings: Embeddings, *, t: float = 2.0) -> float:
-    """The log of mean exp(-t d^2) over pairs on the unit sphere (Wang & Isola, ICML 2020): 0 if all are equal, lower is more even."""
+    """The log of mean exp(-t d^2) over pairs on the unit sphere (Wang & Isola, ICML 2020): 0 if all are equal, lower is evener."""
     unit = _unit_rows(embeddings)
     _need_two(unit, "uniformity")
     parts = []
@@ -162,13 +163,13 @@ def collapse_reasons(
 ) -> list[str]:
     """Why these embeddings count as collapsed, in words; an empty list where they do not.
 
-    Any one is enough: a mean cosine of different rows above `cosine_above` (one direction); an effective rank of the centred rows below
-    `rank_below` (one line); or, given `reference`, a spread 1 - mean cosine below `shrunk_to` times that of `reference`, the same
-    examples embedded before training.
+    Any one is enough: a mean cosine of different rows above `cosine_above` (one direction); an effective rank of the centred rows
+    below `rank_below` (one line); or, given `reference`, a spread 1 - mean cosine below `shrunk_to` times that of `reference`, the
+    same examples embedded before training.
 
-    The limits are wide because untrained encoders look collapsed: on UCR ArrowHead, where a probe reads them well, they reach a mean
-    cosine of 0.9994 and an uncentred RankMe of 1.4. Pass some tens of different examples. A supervised objective on two classes may
-    rightly end on one line.
+    The limits are wide because untrained encoders look collapsed: on UCR ArrowHead, where a probe reads them well, they reach a
+    mean cosine of 0.9994 and an uncentred RankMe of 1.4. Pass some tens of different examples. A supervised objective on two
+    classes may rightly end on one line.
     """
     rows = embedding_tensor(embeddings).double()
     _need_two(rows, "collapse")

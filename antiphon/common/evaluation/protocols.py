@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -16,12 +17,18 @@ Probe = Literal["svm", "linear", "knn"]
 
 
 class LabelledSet(Protocol):
-    """Signals (n, C, T) with lengths (n,), integer labels (n,) or None, and groups (n,) or None."""
+    """Signals (n, C, T) with lengths (n,), integer labels (n,) in order of `classes` or None, and groups (n,) or None."""
 
-    signals: NDArray[Any]
-    lengths: NDArray[np.int64]
-    labels: NDArray[np.int64] | None
-    groups: NDArray[Any] | None
+    @property
+    def signals(self) -> NDArray[Any]: ...
+    @property
+    def lengths(self) -> NDArray[np.int64]: ...
+    @property
+    def labels(self) -> NDArray[np.int64] | None: ...
+    @property
+    def classes(self) -> Sequence[str]: ...
+    @property
+    def groups(self) -> NDArray[Any] | None: ...
 
 
 def labels_of(data: LabelledSet, name: str) -> NDArray[np.int64]:

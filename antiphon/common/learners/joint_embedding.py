@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from antiphon.common.data.batch import SignalBatch, View
+from antiphon.common.distributed import mean_over_ranks
 from antiphon.common.encoder import Encoder
 from antiphon.common.objectives.base import Objective, ViewOutputs
 from antiphon.common.optim import AveragedWeights, OptimizerSettings
@@ -114,7 +115,7 @@ class JointEmbedding(pl.LightningModule):
                 loss = self.objective(outputs)
             else:
                 losses = self.objective.per_example(outputs)
-                loss = (losses * self.pair_mining.weights(batch.index, losses.detach(), batch.epoch)).mean()
+                loss = mean_over_ranks(losses * self.pair_mining.weights(batch.index, losses.detach(), batch.epoch))
                 self.pair_mining.record(batch.index, losses.detach(), batch.epoch)
         if not torch.isfinite(loss):
             raise FloatingPointError(
@@ -124,8 +125,9 @@ class JointEmbedding(pl.LightningModule):
         self.metrics = {"loss": loss.detach(), **similarity_means(outputs)}
         return loss
 
-    def on_train_batch_end(self, *_: Any) -> None:
-        """Take the updated weights into the average."""
+    def optimizer_step(self, *arguments: Any, **options: Any) -> None:
+        """Update, and take the new weights into the average; here, so that a checkpoint after this step holds both."""
+        super().optimizer_step(*arguments, **options)
         if self.averaging is not None:
             self.averaging.update(self.encoder)
 

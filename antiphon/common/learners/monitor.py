@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,16 +12,20 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from antiphon.common.data.batch import SignalBatch, View
+from antiphon.common.data.batch import SignalBatch
 from antiphon.common.data.loader import BatchSource
 from antiphon.common.evaluation.geometry import PairSimilarity, is_collapsed, positive_negative_similarity, rankme
 from antiphon.common.learners.joint_embedding import JointEmbedding
+from antiphon.common.objectives.base import ViewOutputs
 from antiphon.common.random import seeded_scope, shuffled
+
+
+FRAMES = 4  # time stamps an example whose frames are compared, where the objective compares frames
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What the monitor saw after `step` batches: numbers, and the cosines of two views of the same and of different examples."""
+    """What the monitor saw after `step` batches: numbers, and the cosines of what the objective pulls together and pushes apart."""
 
     step: int
     metrics: dict[str, float]
@@ -56,6 +60,7 @@ class Monitor(pl.Callback):
         self.source, self.rows = source, np.sort(rows)
         self.moments = {round(moment) for moment in np.linspace(0, steps, times + 1)} if times else set()
         self.history: list[Snapshot] = []
+        self.reference: Tensor | None = None  # embeddings before training, which a collapse is measured against
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The untrained encoder is the first snapshot."""
@@ -72,11 +77,12 @@ class Monitor(pl.Callback):
     def _look(self, trainer: pl.Trainer, pl_module: pl.LightningModule, step: int) -> None:
         if not isinstance(pl_module, JointEmbedding):
             raise TypeError(f"Monitor watches a JointEmbedding, got {type(pl_module).__name__}")
-        snapshot = take_snapshot(pl_module, self.source.batch(self.rows), step)
+        snapshot, embeddings = take_snapshot(pl_module, self.source.batch(self.rows), step, reference=self.reference)
+        self.reference = embeddings if self.reference is None else self.reference
         self.history.append(snapshot)
         for logger in trainer.loggers:
             logger.log_metrics(snapshot.metrics, step=step)
-        if snapshot.metrics["collapsed"] and trainer.is_global_zero:
+        if snapshot.metrics.get("collapsed") and trainer.is_global_zero:
             from rich.console import Console
 
             Console(stderr=True).print(
@@ -85,35 +91,46 @@ class Monitor(pl.Callback):
             )
 
     def state_dict(self) -> dict[str, Any]:
-        """The history as plain containers."""
-        return {"history": [snapshot.to_dict() for snapshot in self.history]}
+        """The history and the first embeddings, in plain containers."""
+        return {"history": [snapshot.to_dict() for snapshot in self.history], "reference": self.reference}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the history back."""
+        """Take them back."""
+        self.reference = state_dict["reference"]
         self.history = [Snapshot.from_dict(entry) for entry in state_dict["history"]]
 
 
 @torch.no_grad()
-def take_snapshot(learner: JointEmbedding, batch: SignalBatch, step: int) -> Snapshot:
-    """Measure the encoder in training on `batch`, without a trace in its state."""
+def take_snapshot(
+    learner: JointEmbedding, batch: SignalBatch, step: int, *, reference: Tensor | None = None
+) -> tuple[Snapshot, Tensor]:
+    """Measure the encoder in training on `batch`, without a trace in its state. Returns the embeddings (B, D) too.
+
+    Embeddings count as collapsed when they are all alike, or have shrunk to a point beside `reference`, those before training.
+    """
     batch = replace(batch.to(learner.device), epoch=0, step=0)
     was_training = learner.training
     learner.eval()
     with seeded_scope(learner.seed, "monitor"):
-        embeddings = learner.encoder.embed(batch.signals, batch.lengths).float()
-        sides = [_pooled(learner, view) for view in learner.make_views(batch)[:2]]
+        embeddings = learner.encoder.embed(batch.signals, batch.lengths).float().cpu()
+        sides = [side.float() for side in compared(learner.outputs(batch, learner.make_views(batch)))[:2]]
     learner.train(was_training)
-    metrics = {"rankme": float(rankme(embeddings)), "collapsed": float(is_collapsed(embeddings))}
+    if len(embeddings) < 2:
+        return Snapshot(step, {}), embeddings
+    metrics = {"rankme": float(rankme(embeddings)), "collapsed": float(is_collapsed(embeddings, reference=reference))}
     if "label" in batch.labels:
-        metrics["online_probe"] = leave_one_out_accuracy(embeddings, batch.labels["label"])
+        metrics["online_probe"] = leave_one_out_accuracy(embeddings, batch.labels["label"].cpu())
     if len(sides) < 2 or len(sides[0]) < 2:
-        return Snapshot(step, metrics)
-    return Snapshot(step, metrics, positive_negative_similarity(sides[0], sides[1], bins=50))
+        return Snapshot(step, metrics), embeddings
+    return Snapshot(step, metrics, positive_negative_similarity(sides[0], sides[1], bins=100)), embeddings
 
 
-def _pooled(learner: JointEmbedding, view: View) -> Tensor:
-    frames = learner.encoder.encode(view.signals, view.lengths, mask=view.mask)
-    return learner.encoder.pool(frames, view.lengths, view.signals.shape[-1]).float()
+def compared(outputs: ViewOutputs) -> Sequence[Tensor]:
+    """What the objective compares, as rows (N, D) a view: projections, embeddings, or some of the aligned frames."""
+    if outputs.projections or outputs.embeddings:
+        return outputs.projections or outputs.embeddings
+    stride = -(-outputs.frames[0].shape[1] // FRAMES)
+    return [frames[:, ::stride].flatten(0, 1) for frames in outputs.frames]
 
 
 def leave_one_out_accuracy(embeddings: Tensor, labels: Tensor, neighbours: int = 5) -> float:

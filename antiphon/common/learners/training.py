@@ -129,7 +129,6 @@ class _Recorder(pl.Callback):
         self.done = done
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.done = trainer.global_step
         self.first, self.started = self.done, time.monotonic()
         if self.settings.progress and trainer.is_global_zero:
             columns = (TextColumn("{task.description}"), BarColumn(None), MofNCompleteColumn(), TimeRemainingColumn())
@@ -165,6 +164,9 @@ class _Recorder(pl.Callback):
             os.replace(partial, self.checkpoint)
             for logger in trainer.loggers:
                 logger.save()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"done": self.done}
 
     def close(self) -> None:
         """Leave the terminal as it was."""
@@ -235,6 +237,8 @@ def fit(
     step = _position(start) if start else 0
     recorder = _Recorder(settings, checkpoint, done=step)
     options: dict[str, Any] = {"accelerator": "auto", "devices": 1, **settings.trainer}
+    if options.get("accumulate_grad_batches", 1) != 1:
+        raise ValueError("accumulate_grad_batches would not make a contrastive batch larger, only mix losses of small ones: raise batch_size")
     with quiet_lightning(), _stop_on_signals(recorder):
         trainer = pl.Trainer(
             max_epochs=1,
@@ -257,4 +261,5 @@ def fit(
 
 
 def _position(checkpoint: Path) -> int:
-    return int(torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"])
+    """How many batches the run had seen when `checkpoint` was written."""
+    return int(torch.load(checkpoint, map_location="cpu", weights_only=True)["callbacks"]["_Recorder"]["done"])

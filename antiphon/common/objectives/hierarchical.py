@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from antiphon.common.data.loader import BatchSource
 from antiphon.common.objectives.base import Objective, ViewOutputs
 from antiphon.common.objectives.precision import full_precision
 from antiphon.common.objectives.self_contrast import fused
@@ -91,6 +92,10 @@ class Hierarchical(Objective):
     ) -> None:
         super().__init__()
         self.targets = SoftTargets(distances, instance_sharpness, temporal_sharpness, instance_share)
+
+    def prepare(self, train: BatchSource) -> None:
+        """Compute the distances between the training series."""
+        self.targets.prepare(train)
 
     def forward(self, outputs: ViewOutputs) -> Tensor:
         """The scalar loss of a batch."""

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from antiphon.common.data.loader import BatchSource
 from antiphon.common.objectives.base import Objective, ViewOutputs
 from antiphon.common.objectives.precision import full_precision
 from antiphon.common.objectives.self_contrast import fused, repel
@@ -168,6 +169,11 @@ class SoftTargets:
         self.temporal_sharpness = temporal_sharpness
         self.instance_share = instance_share
 
+    def prepare(self, train: BatchSource) -> None:
+        """Let `distances` look at the training set, if it has not been made from one already."""
+        if self.instance_sharpness and hasattr(self.distances, "prepare"):
+            self.distances.prepare(train)
+
     def instance_weights(self, index: Tensor, like: Tensor) -> Tensor | None:
         """(B, B) weights for the examples `index` (B,), on the device and in the dtype of `like`; None: hard."""
         if not self.instance_sharpness or self.distances is None or self.instance_share == 0.0:
@@ -197,6 +203,10 @@ class StageSoftContrast(Objective):
         super().__init__()
         self.targets = SoftTargets(distances, instance_sharpness, temporal_sharpness, instance_share)
         self.weight = weight
+
+    def prepare(self, train: BatchSource) -> None:
+        """Compute the distances between the training series."""
+        self.targets.prepare(train)
 
     def forward(self, outputs: ViewOutputs) -> Tensor:
         """The scalar loss of a batch."""

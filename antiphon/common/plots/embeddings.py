@@ -24,9 +24,11 @@ def project(embeddings: Embeddings, *, method: Literal["pca", "tsne"] = "pca", s
         raise ValueError(f"a picture of embeddings needs at least 3 of them, got {len(rows)}")
     if method == "tsne":
         from sklearn.manifold import TSNE
+        from threadpoolctl import threadpool_limits
 
-        perplexity = min(30.0, (len(rows) - 1) / 3)
-        return np.asarray(TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(rows), dtype=np.float64)
+        model = TSNE(2, perplexity=min(30.0, (len(rows) - 1) / 3), init="pca", random_state=seed)
+        with threadpool_limits(1):  # on busy cores its threads wait for each other many times longer than they work
+            return np.asarray(model.fit_transform(rows), dtype=np.float64)
     if method != "pca":
         raise ValueError(f"method must be 'pca' or 'tsne', got {method!r}")
     u, s, _ = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)

@@ -76,7 +76,7 @@ def anomaly_scores(
     threshold: float | None = None,
     train_length: int | None = None,
 ) -> Figure:
-    """A series (T,) above its anomaly scores (T,), with true anomalies (T,), threshold, alarms (T,) and the end of the train part."""
+    """A series (T,) above its anomaly scores (T,), true anomalies (T,), threshold, alarms (T,) and the end of the train part."""
     series, score = np.asarray(values, dtype=float), np.asarray(scores, dtype=float)
     if series.shape != score.shape or series.ndim != 1:
         raise ValueError(f"values and scores must be (T,) alike, got {series.shape} and {score.shape}")

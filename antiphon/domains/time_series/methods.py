@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from antiphon.common.data.loader import BatchSource
 from antiphon.common.distributed import first_row, gather, row_counts
 from antiphon.common.heads import Norm, ProjectionHead
 from antiphon.common.objectives.base import Objective, ViewOutputs
@@ -13,16 +14,16 @@ from antiphon.common.objectives.info_nce import info_nce, nt_xent, reduce_rows
 
 
 class SequenceSummary(nn.Module):
-    """Frames (B, T, frame_dim) -> one context vector each (B, hidden_dim): a pre-norm transformer read at a class token.
+    """Frames (B, T, in_dim) -> one context vector each (B, hidden_dim): a pre-norm transformer read at a class token.
 
     It has no positional encoding, as in the authors' code, so the context does not depend on the order of frames.
     """
 
-    def __init__(self, frame_dim: int, hidden_dim: int, *, depth: int, heads: int, feedforward_dim: int, dropout: float) -> None:
+    def __init__(self, in_dim: int, hidden_dim: int, *, depth: int, heads: int, feedforward_dim: int, dropout: float) -> None:
         super().__init__()
         if hidden_dim % heads:
             raise ValueError(f"hidden_dim {hidden_dim} cannot be shared among {heads} heads: use a multiple of {heads}")
-        self.embed = nn.Linear(frame_dim, hidden_dim)
+        self.embed = nn.Linear(in_dim, hidden_dim)
         self.class_token = nn.Parameter(torch.zeros(1, 1, hidden_dim))
         nn.init.normal_(self.class_token)
         self.blocks = nn.ModuleList(
@@ -31,7 +32,7 @@ class SequenceSummary(nn.Module):
         )
 
     def forward(self, frames: Tensor) -> Tensor:
-        """(B, T, frame_dim) -> (B, hidden_dim)."""
+        """(B, T, in_dim) -> (B, hidden_dim)."""
         tokens = torch.cat((self.class_token.expand(len(frames), -1, -1), self.embed(frames)), dim=1)
         for block in self.blocks:
             tokens = block(tokens)
@@ -57,7 +58,7 @@ class TSTCC(Objective):
     def __init__(
         self,
         *,
-        frame_dim: int = 128,
+        in_dim: int = 128,
         hidden_dim: int = 100,
         prediction_steps: int = 6,
         depth: int = 4,
@@ -80,10 +81,15 @@ class TSTCC(Objective):
         self.contextual_weight = contextual_weight
         self.auxiliary = auxiliary
         self.summary = SequenceSummary(
-            frame_dim, hidden_dim, depth=depth, heads=heads, feedforward_dim=feedforward_dim, dropout=dropout
+            in_dim, hidden_dim, depth=depth, heads=heads, feedforward_dim=feedforward_dim, dropout=dropout
         )
-        self.predict = nn.Linear(hidden_dim, prediction_steps * frame_dim)  # W_1 .. W_K side by side
-        self.head = ProjectionHead(hidden_dim, frame_dim // 2, frame_dim // 4, norm=norm)
+        self.predict = nn.Linear(hidden_dim, prediction_steps * in_dim)  # W_1 .. W_K side by side
+        self.head = ProjectionHead(hidden_dim, in_dim // 2, in_dim // 4, norm=norm)
+
+    def prepare(self, train: BatchSource) -> None:
+        """Let the auxiliary objective look at the training set."""
+        if self.auxiliary is not None:
+            self.auxiliary.prepare(train)
 
     def forward(self, outputs: ViewOutputs) -> Tensor:
         """The scalar loss of a batch."""

@@ -114,7 +114,7 @@ def test_unseen_test_labels_are_errors_and_reported():
 @pytest.mark.parametrize("probe", [linear_probe, svm_probe])
 def test_errors_name_the_remedy(probe):
     train, y = blobs(20)
-    with pytest.raises(ValueError, match="at least two classes.*stratified"):
+    with pytest.raises(ValueError, match=r"at least two classes.*stratified"):
         probe(train, np.zeros(20), train, y)
     broken = train.copy()
     broken[4, 1] = np.nan

@@ -19,9 +19,9 @@ def rng():
 
 def test_drawing_leaves_no_global_state():
     code = (
-        "import sys, matplotlib, antiphon.common.plots as p; before = dict(matplotlib.rcParams);"
+        "import sys, matplotlib, antiphon.common.plots as p; before = matplotlib.rcParams.copy();"
         "p.figure_to_data_uri(p.curves({'loss': {'train': ([0, 1], [2.0, 1.0])}}));"
-        "print('matplotlib.pyplot' in sys.modules, before == dict(matplotlib.rcParams))"
+        "print('matplotlib.pyplot' in sys.modules, before == matplotlib.rcParams.copy())"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "False True"
 

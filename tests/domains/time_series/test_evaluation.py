@@ -82,7 +82,7 @@ def test_a_missing_sample_has_no_surprise():
 
 
 def test_strided_encoders_are_refused():
-    with pytest.raises(ValueError, match="one frame a sample.*ts2vec"):
+    with pytest.raises(ValueError, match=r"one frame a sample.*ts2vec"):
         streaming_scores(LastSeen(stride=2), np.ones(20), window=8)
     with pytest.raises(ValueError, match="window >= 2"):
         streaming_scores(LastSeen(), np.ones(20), window=1)

@@ -11,7 +11,7 @@ from antiphon.common.objectives.soft import StageSoftContrast
 from antiphon.common.random import KeyedRandom
 from antiphon.domains.time_series.methods import TSTCC, SequenceSummary
 
-SMALL = {"frame_dim": 8, "hidden_dim": 12, "prediction_steps": 3, "depth": 2, "feedforward_dim": 10}
+SMALL = {"in_dim": 8, "hidden_dim": 12, "prediction_steps": 3, "depth": 2, "feedforward_dim": 10}
 
 
 def outputs(batch: int = 4, time: int = 7, dim: int = 8, step: int = 0, dtype: torch.dtype = torch.float32) -> ViewOutputs:
@@ -59,7 +59,7 @@ def test_everything_is_trained() -> None:
 
 
 def test_gradcheck() -> None:
-    method = objective(frame_dim=4, prediction_steps=2, depth=1, norm="layer").double()
+    method = objective(in_dim=4, prediction_steps=2, depth=1, norm="layer").double()
     given = outputs(2, 3, 4, dtype=torch.float64)
 
     def loss(first: Tensor, second: Tensor) -> Tensor:

@@ -39,7 +39,7 @@ def _header(lines: Iterable[str]) -> Iterable[str]:
 
 
 def stacked(series: Any, name: str) -> tuple[NDArray[np.float32], NDArray[np.int64] | None]:
-    """aeon's collection, an array or a list of (C, time), as (n, C, longest) padded behind with NaN, and lengths if they differ."""
+    """A collection of aeon's, array or list of (C, time), as (n, C, longest) padded behind with NaN, and lengths if they differ."""
     if isinstance(series, np.ndarray):
         return np.asarray(series, np.float32), None
     return stack_series((f"{name}: series {row}", one) for row, one in enumerate(series))
@@ -76,7 +76,7 @@ def load_aeon(name: str) -> tuple[TimeSeriesSet, TimeSeriesSet]:
     if name not in known:
         if name in tsr_zenodo:
             raise ValueError(
-                f"{name!r} is a regression set: its labels are numbers to predict, not classes; read its .ts files by path, which leaves the labels out"
+                f"{name!r} is a regression set: its labels are numbers, not classes; read its .ts files by path, without labels"
             )
         close = difflib.get_close_matches(name, known, n=3)
         raise ValueError(

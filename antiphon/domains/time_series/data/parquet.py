@@ -24,9 +24,8 @@ def read_parquet(path: Path) -> dict[str, Any]:
 
     file = ParquetFile(path)
     names = file.schema_arrow.names
-    channels = [
-        name for name in names if name not in _NOT_CHANNELS and not name.startswith("__index_level_")
-    ]  # pandas' row numbers
+    # pandas stores row numbers beside the columns when they are not simply 0, 1, 2, ...
+    channels = [name for name in names if name not in _NOT_CHANNELS and not name.startswith("__index_level_")]
     if not channels or not file.metadata.num_rows:
         raise ValueError(f"{path} has {file.metadata.num_rows} lines and the columns {', '.join(names)}: no values to read")
     words = [name for name in channels if not _numeric(file.schema_arrow.field(name).type)]

@@ -58,6 +58,6 @@ def test_a_failed_download_is_one_line(monkeypatch, error):
         raise error
 
     monkeypatch.setattr("aeon.datasets.load_classification", fail)
-    with pytest.raises(ValueError, match="could not download 'Adiac' .* connect to the network") as raised:
+    with pytest.raises(ValueError, match=r"could not download 'Adiac' .* connect to the network") as raised:
         load_aeon("Adiac")
     assert "\n" not in str(raised.value)

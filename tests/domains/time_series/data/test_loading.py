@@ -79,7 +79,7 @@ def test_refusals(tmp_path):
         load(alone, labelled=True)
     with pytest.raises(ValueError, match="b has no labels, a2 has"):
         load(save(tmp_path / "a2.npz", 2, [0, 1]), save(tmp_path / "b.npz", 2), labelled=True)
-    with pytest.raises(ValueError, match="has 1 channels, .* has 2"):
+    with pytest.raises(ValueError, match=r"has 1 channels, .* has 2"):
         load(alone, save(tmp_path / "c.npz", 4, channels=2))
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "none.npz")

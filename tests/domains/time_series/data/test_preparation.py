@@ -60,7 +60,7 @@ def test_auto_with_a_constant_series_among_z_scores():
 
 
 def test_unknown_scaling(ragged):
-    with pytest.raises(ValueError, match="scaling must be one of .*'auto'.* got 'minmax'"):
+    with pytest.raises(ValueError, match=r"scaling must be one of .*'auto'.* got 'minmax'"):
         standardization(ragged, "minmax")
 
 
