@@ -8,28 +8,24 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 
 console = Console()
 
 
 def recipes(options: Namespace) -> None:
     """List the recipes, or show one."""
-    from antiphon.common.report import Table, terminal_table
     from antiphon.run.config import list_recipes
 
     known = list_recipes()
-    if options.recipe:
-        if options.recipe not in known:
-            raise ValueError(f"unknown recipe {options.recipe!r}: `antiphon recipes` lists them")
-        for key, value in known[options.recipe].items():
-            console.print(f"[bold]{key}[/]  {escape(str(value))}")
-        return
-    columns = ["recipe", "paper", "data", "published", "measured here"]
-    rows = [
-        [name, *(str(about.get(key, "")) for key in ("paper", "data", "published", "measured"))] for name, about in known.items()
-    ]
-    console.print(terminal_table(Table(title="", columns=columns, rows=rows)))
-    console.print("Run one: antiphon pretrain RECIPE [data.name=...]   Show one: antiphon recipes RECIPE")
+    if options.recipe and options.recipe not in known:
+        raise ValueError(f"unknown recipe {options.recipe!r}: `antiphon recipes` lists them")
+    for name in [options.recipe] if options.recipe else known:
+        about = known[name]
+        console.print(f"[bold]{escape(name)}[/]  {escape(about['title'])}", highlight=False)
+        for key in ("paper", "data", "published", "measured"):
+            console.print(Padding(f"[dim]{key}[/]  {escape(about[key])}", (0, 0, 0, 4)), highlight=False)
+    console.print("\nRun one: antiphon pretrain RECIPE data.name=NAME", highlight=False)
 
 
 def pretrain(options: Namespace) -> None:

@@ -73,6 +73,6 @@ def instantiate(node: Mapping[str, Any], **arguments: Any) -> Any:
         return built(**arguments) if isinstance(built, partial) else built
     except HydraException as error:
         cause = error.__cause__
-        if isinstance(cause, (ValueError, OSError, ImportError)):
+        if isinstance(cause, ValueError | OSError | ModuleNotFoundError):
             raise cause from None
         raise ValueError(f"cannot build {node.get('_target_')}: {' '.join(str(error).split())}") from error

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from antiphon.common.encoder import Encoder
+from antiphon.common.evaluation.intervals import mean_interval
 from antiphon.common.report import Table, comparison_table
 from antiphon.models import load_encoder
 from antiphon.run.build import build_encoder, load_data
@@ -45,9 +48,19 @@ def evaluate_run(folder: RunFolder, overrides: Mapping[str, Any]) -> list[Row]:
 
 
 def metric_table(title: str, rows: Sequence[Row], names: tuple[str, str] = ("random", "pretrained")) -> Table:
-    """The encoders called `names[0]` against those called `names[1]`: a row a metric, mean and spread over seeds."""
+    """The encoders called `names[0]` against those called `names[1]`: a row a metric, mean and spread over seeds.
+
+    Without the first (no random seeds were asked for) the second stands alone. A metric that the data do not define, such as the
+    recall of anomalies where there are none, is left out and named below.
+    """
     sides = [[row for row in rows if row["encoder"] == name] for name in names]
     metrics = [key for key in rows[0] if key not in ("encoder", "seed")]
-    baseline, trained = ({metric.replace("_", " "): [row[metric] for row in side] for metric in metrics} for side in sides)
-    paired = len(sides[0]) > 1 and [row["seed"] for row in sides[0]] == [row["seed"] for row in sides[1]]
-    return comparison_table(trained, baseline, title=title, paired=paired, names=names)
+    defined = [metric for metric in metrics if all(math.isfinite(row[metric]) for row in rows)]
+    baseline, trained = ({metric.replace("_", " "): [row[metric] for row in side] for metric in defined} for side in sides)
+    if not sides[0]:
+        table = Table(title, ["metric", names[1], "seeds"], [[name, mean_interval(values), len(values)] for name, values in trained.items()])
+    else:
+        paired = len(sides[0]) > 1 and [row["seed"] for row in sides[0]] == [row["seed"] for row in sides[1]]
+        table = comparison_table(trained, baseline, title=title, paired=paired, names=names)
+    undefined = ", ".join(metric.replace("_", " ") for metric in metrics if metric not in defined)
+    return replace(table, caption=f"{table.caption} Not defined here: {undefined}.".strip()) if undefined else table

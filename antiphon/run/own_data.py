@@ -112,7 +112,7 @@ def _scores(classifier: Classifier, train: Any, test: Any) -> dict[str, float]:
 
 
 def embed_files(run: str, files: Sequence[str], output: Path) -> tuple[int, int]:
-    """Embed every series of `files` into one table: `output`.npz (arrays embeddings, files, rows, labels) or .parquet (a column each).
+    """Embed every series of `files` into one table: `output`.npz (arrays embeddings, path, row, label) or .parquet (a column each).
 
     Returns how many embeddings of how many dimensions. Raises ValueError for another ending, before any work.
     """
@@ -123,7 +123,7 @@ def embed_files(run: str, files: Sequence[str], output: Path) -> tuple[int, int]
     sets = [domain.read(file) for file in files]
     embeddings = np.concatenate([encoder.embed(data.signals, data.lengths) for data in sets])
     columns: dict[str, Any] = {
-        "file": np.concatenate([np.full(len(data), file) for file, data in zip(files, sets, strict=True)]),
+        "path": np.concatenate([np.full(len(data), file) for file, data in zip(files, sets, strict=True)]),
         "row": np.concatenate([np.arange(len(data)) for data in sets]),
     }
     if all(data.labels is not None for data in sets):

@@ -29,10 +29,11 @@ def pretrain(config: dict[str, Any], *, resume: bool = False) -> RunFolder:
     """
     folder = RunFolder(Path(config["run_dir"]))
     seeds = config["seeds"]
+    data = load_data(config)  # before anything is written
     if _is_first_process():
         folder.start(config, resume=resume, overwrite=config["overwrite"])
     if not seeds:
-        pretrain_seed(config, folder, resume=resume)
+        pretrain_seed(config, folder, data, resume=resume)
     for seed in seeds or []:
         part = RunFolder(folder.path / f"seed-{seed}")
         if not (resume and part.complete):
@@ -40,13 +41,13 @@ def pretrain(config: dict[str, Any], *, resume: bool = False) -> RunFolder:
             single = {**config, "evaluation": evaluation, "seed": seed, "seeds": None, "run_dir": str(part.path)}
             if _is_first_process():
                 part.start(single, resume=resume, overwrite=False)
-            pretrain_seed(single, part, resume=resume)
+            pretrain_seed(single, part, data, resume=resume)
     if seeds and _is_first_process():
         rows = [row for part in folder.seeds for row in part.results()["rows"]]
         first = folder.seeds[0].results()
         folder.write_results({**first, "rows": rows, "seconds": sum(part.results()["seconds"] for part in folder.seeds)})
     if config["report"] and _is_first_process():
-        write_run_report(folder)
+        write_run_report(folder, data)
     return folder
 
 
@@ -68,13 +69,13 @@ def _settings(config: dict[str, Any], steps: int, *, progress: bool) -> Training
     return TrainingSettings(steps=steps, seed=config["seed"], progress=progress, **{name: training[name] for name in taken})
 
 
-def pretrain_seed(config: dict[str, Any], folder: RunFolder, *, resume: bool) -> None:
+def pretrain_seed(config: dict[str, Any], folder: RunFolder, data: tuple[Any, Any], *, resume: bool) -> None:
     """One seed: fit, save, evaluate."""
     from antiphon.common.learners.monitor import Monitor
     from antiphon.common.learners.training import fit
 
     seed, training = config["seed"], config["training"]
-    train, test = load_data(config)
+    train, test = data
     learner, steps = build_learner(config, train, seed=seed)
     settings = _settings(config, steps, progress=training["progress"])
     monitor = Monitor(train, steps=steps, seed=seed, **config["monitor"])

@@ -16,7 +16,7 @@ from antiphon.common.plots.signals import view_examples
 from antiphon.common.plots.training import FlaggedPair, curves, flagged_pairs, similarity_histograms
 from antiphon.common.report import Report, write_report
 from antiphon.models import load_encoder
-from antiphon.run.build import build_encoder, build_learner, load_data
+from antiphon.run.build import build_encoder, build_learner
 from antiphon.run.config import instantiate
 from antiphon.run.evaluation import metric_table
 from antiphon.run.folder import RunFolder
@@ -24,12 +24,12 @@ from antiphon.run.folder import RunFolder
 Picture = tuple[str, str, Any]
 
 
-def write_run_report(folder: RunFolder) -> None:
-    """Write report.html from what the run folder holds; pictures show the first seed, the table all of them."""
+def write_run_report(folder: RunFolder, data: tuple[Any, Any]) -> None:
+    """Write report.html from what the run folder holds and its train and test set; pictures show the first seed, tables all of them."""
     part = folder.seeds[0]
     config, results = part.config(), folder.results()
     about = config["about"]
-    train, test = load_data(config)
+    train, test = data
     tables = [metric_table("Random encoder and pretrained encoder", results["rows"])] if results["rows"] else []
     pictures = _training_pictures(part)
     pictures += _chosen_pictures(config, part, train, test)
@@ -71,16 +71,17 @@ def _versions() -> str:
 
 
 def _headline(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """The first metric, pretrained and random."""
     if not rows:
         return {}
     metric = next(key for key, value in rows[0].items() if isinstance(value, float))
-    means = {name: float(np.mean([row[metric] for row in rows if row["encoder"] == name])) for name in ("pretrained", "random")}
     label = metric.replace("_", " ")
-    return {
-        f"{label}, pretrained": f"{means['pretrained']:.3f}",
-        f"{label}, random encoder": f"{means['random']:.3f}",
-        "difference": f"{means['pretrained'] - means['random']:+.3f}",
-    }
+    trained = np.mean([row[metric] for row in rows if row["encoder"] == "pretrained"])
+    random = [row[metric] for row in rows if row["encoder"] == "random"]
+    tiles = {f"{label}, pretrained": f"{trained:.3f}"}
+    if random:
+        tiles |= {f"{label}, random encoder": f"{np.mean(random):.3f}", "difference": f"{trained - np.mean(random):+.3f}"}
+    return tiles
 
 
 def _training_pictures(part: RunFolder) -> list[Picture]:

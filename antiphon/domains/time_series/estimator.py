@@ -56,7 +56,7 @@ class ContrastiveTransformer(TransformerMixin, BaseEstimator):
 
     def _signals(self, X: ArrayLike, *, reset: bool) -> NDArray[np.float32]:
         array = validate_data(
-            self, X, reset=reset, dtype=np.float32, ensure_all_finite="allow-nan", allow_nd=True, ensure_min_features=2
+            self, X, reset=reset, dtype=np.float32, ensure_all_finite="allow-nan", allow_nd=True, ensure_min_features=2 if reset else 1
         )
         return array[:, None, :] if array.ndim == 2 else array
 
@@ -65,4 +65,5 @@ class ContrastiveTransformer(TransformerMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         tags.input_tags.three_d_array = True
+        tags.transformer_tags.preserves_dtype = ["float32"]
         return tags

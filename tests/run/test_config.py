@@ -1,0 +1,99 @@
+"""Every recipe composes and every part of it can be built; a wrong word gets one clear line."""
+
+import numpy as np
+import pytest
+
+from antiphon.domains.time_series import TimeSeriesSet
+from antiphon.run.build import build_learner, count_steps
+from antiphon.run.config import compose, instantiate, list_recipes
+
+RECIPES = sorted(list_recipes())
+ABOUT = {"recipe", "domain", "title", "paper", "data", "published", "measured"}
+
+
+@pytest.fixture(scope="module")
+def data() -> TimeSeriesSet:
+    return TimeSeriesSet.from_arrays(np.random.default_rng(0).normal(size=(9, 1, 80)).astype(np.float32), np.arange(9) % 3)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_composes_and_says_what_it_is(recipe: str) -> None:
+    config = compose(recipe)
+    assert set(config["about"]) == ABOUT and all(config["about"].values()) and config["about"]["recipe"] == recipe
+    assert config["run_dir"].startswith(f"runs/{recipe}-")
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_can_be_built(recipe: str, data: TimeSeriesSet, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("ANTIPHON_CACHE", str(tmp_path))
+    learner, steps = build_learner(compose(recipe, ["training.steps=3"]), data, seed=0)
+    batch = data.batch(np.arange(6))
+    assert steps == 3 and np.isfinite(learner.training_step(batch).item())
+
+
+@pytest.mark.parametrize("objective", ["nt_xent", "dcl"])
+@pytest.mark.parametrize("encoder", ["ts2vec", "ts_tcc_cnn", "resnet1d"])
+def test_objectives_and_encoders_are_exchanged_from_outside(objective: str, encoder: str, data: TimeSeriesSet) -> None:
+    config = compose("time_series/simclr", [f"objective={objective}", f"encoder={encoder}", "training.steps=1"])
+    learner, _ = build_learner(config, data, seed=0)
+    assert learner.encoder.name == encoder and objective in str(learner.objective)
+    assert np.isfinite(learner.training_step(data.batch(np.arange(4))).item())
+
+
+@pytest.mark.parametrize("logger", ["tensorboard", "wandb", "mlflow"])
+def test_loggers_name_classes_that_exist(logger: str) -> None:
+    import pytorch_lightning.loggers
+
+    config = compose("time_series/ts2vec", [f"logger={logger}"])["logger"]
+    assert hasattr(pytorch_lightning.loggers, config["_target_"].rsplit(".", 1)[1])
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "lars"])
+def test_optimizers_by_name(optimizer: str, data: TimeSeriesSet) -> None:
+    learner, _ = build_learner(compose("time_series/ts2vec", [f"optimizer={optimizer}", "training.steps=2"]), data, seed=0)
+    built = learner.configure_optimizers()["optimizer"]
+    assert type(built).__name__.lower() == optimizer
+
+
+def test_steps_come_from_steps_epochs_or_the_size_rule(data: TimeSeriesSet) -> None:
+    training = {"batch_size": 4, "drop_last": False, "steps": None, "epochs": None}
+    assert count_steps({**training, "steps": 7}, data) == (7, 3)
+    assert count_steps({**training, "epochs": 5}, data) == (15, 5)
+    assert count_steps({**training, "epochs": 5, "drop_last": True}, data) == (10, 5)
+    rule = {"small_values": 9 * 80, "small_steps": 20, "large_steps": 60}
+    assert count_steps({**training, "size_rule": rule}, data)[0] == 20
+    assert count_steps({**training, "size_rule": {**rule, "small_values": 9 * 80 - 1}}, data)[0] == 60
+    with pytest.raises(ValueError, match=r"neither training\.steps nor training\.epochs"):
+        count_steps(training, data)
+    with pytest.raises(ValueError, match="0 steps"):
+        count_steps({**training, "steps": 0}, data)
+
+
+def test_wrong_words_get_one_clear_line() -> None:
+    with pytest.raises(ValueError, match=r"unknown recipe 'time_series/ts2vek': did you mean time_series/ts2vec\?"):
+        compose("time_series/ts2vek")
+    with pytest.raises(ValueError, match=r"Could not override 'optimizer\.learning_rate'"):
+        compose("time_series/ts2vec", ["optimizer.learning_rate=1"])
+    with pytest.raises(ValueError, match="does not compose"):
+        compose("time_series/ts2vec", ["objective=nonsense"])
+    with pytest.raises(ValueError, match="does not compose"):
+        compose("time_series/ts2vec", ["a=[1"])
+    with pytest.raises(ValueError, match=r"missing|Missing"):
+        compose("time_series/ts2vec", ["data=time_series/files"])
+
+
+def test_instantiate_hands_on_the_cause() -> None:
+    with pytest.raises(ValueError, match="unknown mask 'sometimes'"):
+        instantiate({"_target_": "antiphon.domains.time_series.augmentations.OverlappingCrops", "mask": "sometimes"})
+    with pytest.raises(ValueError, match="cannot build"):
+        instantiate({"_target_": "antiphon.domains.time_series.augmentations.NoSuchThing"})
+
+
+def test_composing_leaves_somebody_elses_hydra_alone() -> None:
+    from hydra import initialize_config_module
+    from hydra.core.global_hydra import GlobalHydra
+
+    with initialize_config_module("antiphon.configs", version_base="1.3"):
+        mine = GlobalHydra.instance().hydra
+        compose("time_series/ts2vec")
+        assert GlobalHydra.instance().hydra is mine
