@@ -30,6 +30,7 @@ def recipes(options: Namespace) -> None:
 
 def pretrain(options: Namespace) -> None:
     """Run a recipe, or continue a run."""
+    from antiphon.common.distributed import is_first_process
     from antiphon.common.learners.training import Interrupted
     from antiphon.run.config import compose
     from antiphon.run.folder import RunFolder
@@ -47,7 +48,8 @@ def pretrain(options: Namespace) -> None:
         folder = run(config, resume=options.resume)
     except Interrupted as stopped:
         raise KeyboardInterrupt(f"{stopped}\ncontinue with: antiphon pretrain {config['run_dir']} --resume") from None
-    _print_results(folder)
+    if is_first_process():
+        _print_results(folder)
 
 
 def _print_results(folder: Any) -> None:

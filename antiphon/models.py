@@ -64,10 +64,10 @@ def _check_arguments(name: str, kind: type[Encoder], config: dict[str, Any]) -> 
 
 
 def load_encoder(path: str | Path, *, revision: str | None = None) -> Encoder:
-    """A pretrained encoder, in evaluation mode on the CPU, from a run, its `encoder` folder, or a Hugging Face repository (user/name).
+    """A pretrained encoder, in evaluation mode on the CPU, from a run, its `encoder` folder, or a Hugging Face repository id.
 
-    The class is looked up here by name and the weights are safetensors: no code from the folder runs. Raises FileNotFoundError for a
-    path that holds no encoder, ValueError for weights that do not fit.
+    The class is looked up here by name and the weights are safetensors: no code from the folder runs. Raises FileNotFoundError for
+    a path that holds no encoder, ValueError for weights that do not fit.
     """
     from antiphon.common.hub import read_encoder
 

@@ -16,14 +16,15 @@ weights, bit for bit, and a memory of the losses. Two arms that know the kinds s
 mines perfectly from the first step, though bad views stay among the negatives; "bad pairs left out" trains on the good ones only,
 for as many steps.
 
-The host's options (temperature, learning rate, batch, encoder, views) were fixed beforehand. Three things were set on seeds 100 to
-102, which are never reported: how loud the background is (so that accuracies stay off the ceiling), how loud dense noise is, and that one
+Temperature, learning rate, batch, head, views and betas were fixed beforehand; encoder and runs are as small as time asks. Set on
+seeds 100 to 102, which are never reported: the number of motifs and the background's loudness (so that accuracies stay off the
+ceiling), what a destroyed view holds (another class's motif or dense noise did as well), the loudness of dense noise, and that one
 arm begins to mine after a fifth of the epochs rather than the published 50 of 80. The loudness matters: with a deviation of 1.5 in
-place of 3 noisy pairs are hardly easier than clean ones, and betas of 1/1 found a sixth of them (precision 0.5).
+place of 3, noisy pairs were hardly easier than clean ones, and a beta of 1 found a sixth of them (one seed, precision 0.5).
 
 Betas 2/3 are the published ones. No distribution has more than 1 / (1 + beta^2) of itself beyond beta deviations on one side
-(Cantelli): 3 deviations never reach more than 10 % of the pairs, so 15 % faulty pairs cannot all be found. Betas of 1/1 are reported
-beside.
+(Cantelli): 3 deviations never reach more than 10 % of the pairs, so 15 % faulty pairs cannot all be found. Betas of 1/1 are
+reported beside.
 """
 
 from __future__ import annotations

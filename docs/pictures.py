@@ -1,4 +1,4 @@
-"""Draws the pictures of docs/augmentations.md into docs/images: ``python docs/pictures.py``. The data are inside aeon; no network."""
+"""Draws the pictures of docs/augmentations.md into docs/images: `python docs/pictures.py`. The data are inside aeon."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ from antiphon.domains.time_series.augmentations import (
 
 IMAGES = Path(__file__).parent / "images"
 DOTS_PER_INCH = 90
+CROP_STEP = 1  # a batch whose two crops differ well
 
 # The first example of a batch of two is drawn; Mixing takes the second for its partner.
 PANELS: dict[str, dict[str, Augmentation]] = {
@@ -54,7 +55,7 @@ PANELS: dict[str, dict[str, Augmentation]] = {
         "TimeShift": TimeShift(0.3),
     },
     "masks_and_spectrum": {
-        "TimeMask(2)": TimeMask(2, (0.1, 0.15)),
+        "TimeMask(3)": TimeMask(3, (0.03, 0.08)),
         "FrequencyPert.": FrequencyPerturbation(remove_p=0.3, scale_p=0.3),
         "PhasePert.(0.2)": PhasePerturbation(0.2),
         "Mixing": Mixing((0.4, 0.4)),
@@ -93,9 +94,9 @@ def overlapping_crops(signals: Tensor) -> dict[str, Tensor]:
     size = signals.shape[-1]
     clock = torch.arange(size, dtype=signals.dtype).expand(len(signals), 1, -1)  # a channel that tells where a crop was taken
     lengths = torch.full((len(signals),), size)
-    random = KeyedRandom.for_examples(0, 0, torch.arange(len(signals)), step=2)
     placed = {}
     for mask in ("all_true", "binomial"):
+        random = KeyedRandom.for_examples(0, 0, torch.arange(len(signals)), step=CROP_STEP)  # anew: the same crops for both masks
         for number, view in enumerate(OverlappingCrops(mask)(torch.cat((signals, clock), dim=1), lengths, random)):
             seen = torch.full((1, size), torch.nan)
             visible = torch.ones(view.signals.shape[-1], dtype=torch.bool) if view.mask is None else view.mask[0]

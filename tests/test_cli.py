@@ -21,7 +21,17 @@ SMALL = ["encoder.hidden_dim=8", "encoder.embedding_dim=12", "encoder.depth=3", 
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of two seeds on ItalyPowerDemand."""
     folder = tmp_path_factory.mktemp("runs") / "italy"
-    main(["pretrain", "time_series/ts2vec", "data.name=ItalyPowerDemand", "training.steps=20", "seeds=[0,1]", f"run_dir={folder}", *SMALL])
+    main(
+        [
+            "pretrain",
+            "time_series/ts2vec",
+            "data.name=ItalyPowerDemand",
+            "training.steps=20",
+            "seeds=[0,1]",
+            f"run_dir={folder}",
+            *SMALL,
+        ]
+    )
     return folder
 
 
@@ -30,7 +40,9 @@ def labelled(tmp_path: Path) -> Path:
     random = np.random.default_rng(0)
     labels = np.arange(40) % 2
     time_axis = np.arange(24)
-    signals = np.sin(time_axis * np.where(labels, 0.5, 1.0)[:, None] + random.normal(size=(40, 1))) + 0.1 * random.normal(size=(40, 24))
+    signals = np.sin(time_axis * np.where(labels, 0.5, 1.0)[:, None] + random.normal(size=(40, 1))) + 0.1 * random.normal(
+        size=(40, 24)
+    )
     np.savez(tmp_path / "mine.npz", X=signals.astype(np.float32), y=np.where(labels, "slow", "fast"))
     return tmp_path / "mine.npz"
 
@@ -46,7 +58,9 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 def test_a_run_folder_holds_everything(run: Path) -> None:
     assert {entry.name for entry in run.iterdir()} == {"config.yaml", "results.json", "report.html", "seed-0", "seed-1"}
-    assert {"config.yaml", "metrics.csv", "monitor.json", "checkpoints", "encoder", "results.json"} == {e.name for e in (run / "seed-0").iterdir()}
+    assert {"config.yaml", "metrics.csv", "monitor.json", "checkpoints", "encoder", "results.json"} == {
+        e.name for e in (run / "seed-0").iterdir()
+    }
     rows = json.loads((run / "results.json").read_text())["rows"]
     assert [(row["encoder"], row["seed"]) for row in rows] == [("random", 0), ("pretrained", 0), ("random", 1), ("pretrained", 1)]
     assert all(0.5 < row["accuracy"] <= 1.0 for row in rows)
@@ -118,7 +132,9 @@ def test_kill_and_resume_from_the_shell(tmp_path: Path) -> None:
     recipe += ["training.steps=300", "evaluation.random_seeds=[]"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     killed = tmp_path / "killed"
-    process = subprocess.Popen([*command, *recipe, f"run_dir={killed}"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [*command, *recipe, f"run_dir={killed}"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     checkpoint, deadline = killed / "checkpoints" / "last.ckpt", time.monotonic() + 60
     while not checkpoint.exists() and time.monotonic() < deadline:
         time.sleep(0.01)

@@ -1,4 +1,7 @@
-"""Imports only go down: recipes -> cli -> run -> models -> domains -> common. Read from the syntax tree, lazy imports and catalogue strings too."""
+"""Imports only go down: recipes -> cli -> run -> models -> domains -> common.
+
+Read from the syntax tree, lazy imports and catalogue strings too.
+"""
 
 import ast
 import re

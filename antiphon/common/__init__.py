@@ -1,0 +1,1 @@
+"""The contrastive core: it knows no domain."""

@@ -8,6 +8,7 @@ a no-op where no process group is initialised.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +21,11 @@ from torch.autograd.function import once_differentiable
 
 def _grouped() -> bool:
     return dist.is_available() and dist.is_initialized()
+
+
+def is_first_process() -> bool:
+    """Whether this process is rank 0; known before a process group exists, since launchers say it in the environment."""
+    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0
 
 
 def rank() -> int:

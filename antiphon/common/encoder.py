@@ -21,7 +21,8 @@ Pooling = Literal["max", "mean", "last"]
 @dataclass(frozen=True)
 class InputSpec:
     """What an encoder expects: `channels`, their `names`, `sample_rate` in Hz (None: not bound to one), `unit`, `window` in samples
-    (None: any length), and `min_length` in samples."""
+    (None: any length), and `min_length` in samples.
+    """
 
     channels: int
     names: tuple[str, ...] | None = None
@@ -31,6 +32,7 @@ class InputSpec:
     min_length: int = 1
 
     def to_dict(self) -> dict[str, Any]:
+        """As JSON holds it."""
         return asdict(self)
 
 
@@ -71,6 +73,10 @@ class Encoder(nn.Module, ABC):
     ) -> Tensor:
         """Standardised signals (B, C, T) -> frames (B, T', D). `mask` (B, T) bool marks the time stamps that may be seen."""
 
+    def encode_kept(self, signals: Tensor, lengths: Tensor | None = None, *, keep: slice, mask: Tensor | None = None) -> Tensor:
+        """The frames `keep` of `encode`. An encoder that can do without the others in its last layers overrides this."""
+        return self.encode(signals, lengths, mask=mask)[:, keep]
+
     def stages(self, signals: Tensor, lengths: Tensor | None = None) -> list[Tensor]:
         """Intermediate maps of standardised signals, each (B, T_k, D_k), the frames of `encode` last."""
         raise ValueError(f"{type(self).__name__} exposes no intermediate stages: use an encoder that does (ts_tcc_cnn, resnet1d)")
@@ -80,7 +86,7 @@ class Encoder(nn.Module, ABC):
         return lengths if frames == samples else torch.ceil(lengths * (frames / samples)).long().clamp(1, frames)
 
     def pool(self, frames: Tensor, lengths: Tensor | None = None, samples: int | None = None) -> Tensor:
-        """Frames (B, T', D) -> embeddings (B, D) over the frames inside each example; `samples` is the T that the frames came from."""
+        """Frames (B, T', D) -> embeddings (B, D) over the frames inside each example; they came from `samples` samples."""
         if lengths is not None:
             lengths = self.frame_lengths(lengths, frames.shape[1], samples or frames.shape[1])
         if self.pooling == "last":
@@ -120,9 +126,7 @@ class Encoder(nn.Module, ABC):
                 f"pass signals with {spec.channels} channel(s) or build the encoder with in_channels={shape[1]}"
             )
         if shape[2] < spec.min_length:
-            raise ValueError(
-                f"{type(self).__name__} needs at least {spec.min_length} samples, got {shape[2]}: pad or use longer series"
-            )
+            raise ValueError(f"{type(self).__name__} needs at least {spec.min_length} samples, got {shape[2]}: use longer ones")
 
     def frames(self, signals: Tensor, lengths: Tensor | None = None, *, context: Mapping[str, Any] | None = None) -> Tensor:
         """Raw signals (B, C, T) -> frames (B, T', D)."""

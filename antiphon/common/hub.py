@@ -64,15 +64,13 @@ def write_folder(folder: Path, fill: Callable[[Path], None]) -> Path:
 
 
 def read_encoder(path: str | Path, *, revision: str | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The config and the weights (name -> tensor) in a folder, or in a Hugging Face repository (`user/name`), fetched if need be."""
+    """The config and the weights (name -> tensor) in a folder, or in a Hugging Face repository (user/name), which is fetched."""
     from safetensors.torch import load_file
 
     folder = _resolve(path, revision)
     for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
-            raise FileNotFoundError(
-                f"{folder} holds no {name}: give the `encoder` folder of a run, or a Hugging Face repository id"
-            )
+            raise FileNotFoundError(f"{folder} holds no {name}: give a run, its `encoder` folder, or a Hugging Face repository id")
     config = json.loads((folder / CONFIG).read_text())
     if config.get("format", 0) > FORMAT:
         raise ValueError(f"{folder} was written in format {config['format']}, this Antiphon reads up to {FORMAT}: upgrade antiphon")

@@ -58,7 +58,9 @@ def metric_table(title: str, rows: Sequence[Row], names: tuple[str, str] = ("ran
     defined = [metric for metric in metrics if all(math.isfinite(row[metric]) for row in rows)]
     baseline, trained = ({metric.replace("_", " "): [row[metric] for row in side] for metric in defined} for side in sides)
     if not sides[0]:
-        table = Table(title, ["metric", names[1], "seeds"], [[name, mean_interval(values), len(values)] for name, values in trained.items()])
+        table = Table(
+            title, ["metric", names[1], "seeds"], [[name, mean_interval(values), len(values)] for name, values in trained.items()]
+        )
     else:
         paired = len(sides[0]) > 1 and [row["seed"] for row in sides[0]] == [row["seed"] for row in sides[1]]
         table = comparison_table(trained, baseline, title=title, paired=paired, names=names)

@@ -34,14 +34,17 @@ class RunFolder:
 
     @property
     def encoder(self) -> Path:
+        """The saved encoder."""
         return self.path / "encoder"
 
     @property
     def checkpoint(self) -> Path:
+        """The last checkpoint."""
         return self.path / "checkpoints" / "last.ckpt"
 
     @property
     def report(self) -> Path:
+        """The page to read."""
         return self.path / "report.html"
 
     @property
@@ -52,6 +55,7 @@ class RunFolder:
 
     @property
     def complete(self) -> bool:
+        """Whether it was trained and measured to the end."""
         return (self.path / "results.json").is_file()
 
     def start(self, config: dict[str, Any], *, resume: bool, overwrite: bool) -> None:

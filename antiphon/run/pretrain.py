@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from antiphon.common.data.loader import BatchSource
+from antiphon.common.distributed import is_first_process
 from antiphon.common.encoder import Encoder
-
 from antiphon.run.build import build_learner, load_data
 from antiphon.run.config import compose, instantiate
 from antiphon.run.evaluation import evaluate
@@ -30,7 +29,7 @@ def pretrain(config: dict[str, Any], *, resume: bool = False) -> RunFolder:
     folder = RunFolder(Path(config["run_dir"]))
     seeds = config["seeds"]
     data = load_data(config)  # before anything is written
-    if _is_first_process():
+    if is_first_process():
         folder.start(config, resume=resume, overwrite=config["overwrite"])
     if not seeds:
         pretrain_seed(config, folder, data, resume=resume)
@@ -39,14 +38,14 @@ def pretrain(config: dict[str, Any], *, resume: bool = False) -> RunFolder:
         if not (resume and part.complete):
             evaluation = {**config["evaluation"], "random_seeds": [seed]}  # so that random and pretrained encoders pair up
             single = {**config, "evaluation": evaluation, "seed": seed, "seeds": None, "run_dir": str(part.path)}
-            if _is_first_process():
+            if is_first_process():
                 part.start(single, resume=resume, overwrite=False)
             pretrain_seed(single, part, data, resume=resume)
-    if seeds and _is_first_process():
+    if seeds and is_first_process():
         rows = [row for part in folder.seeds for row in part.results()["rows"]]
         first = folder.seeds[0].results()
         folder.write_results({**first, "rows": rows, "seconds": sum(part.results()["seconds"] for part in folder.seeds)})
-    if config["report"] and _is_first_process():
+    if config["report"] and is_first_process():
         write_run_report(folder, data)
     return folder
 
@@ -124,8 +123,3 @@ def save(encoder: Any, folder: RunFolder, config: dict[str, Any], results: dict[
     }
     facts |= {"seed": config["seed"], "steps": results["steps"], "config": results["config"], "results": results["rows"]}
     save_encoder(encoder, folder.encoder, about=facts)
-
-
-def _is_first_process() -> bool:
-    """Whether this process is rank 0, before any process group exists: launchers say it in the environment."""
-    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0

@@ -25,7 +25,7 @@ Picture = tuple[str, str, Any]
 
 
 def write_run_report(folder: RunFolder, data: tuple[Any, Any]) -> None:
-    """Write report.html from what the run folder holds and its train and test set; pictures show the first seed, tables all of them."""
+    """Write report.html from a run folder and its train and test set; pictures show the first seed, tables all of them."""
     part = folder.seeds[0]
     config, results = part.config(), folder.results()
     about = config["about"]
@@ -48,7 +48,7 @@ def write_run_report(folder: RunFolder, data: tuple[Any, Any]) -> None:
     }
     headline = _headline(results["rows"])
     notes = [
-        "Random encoders have the same architecture at initial weights and get the same probe: on an easy data set they look good too.",
+        "Random encoders have the same architecture and the same probe: on an easy data set they look good too.",
         "The probe's hyper-parameters are chosen on the training set; the test set is read once.",
     ]
     page = Report(
@@ -106,7 +106,7 @@ def _training_pictures(part: RunFolder) -> list[Picture]:
     if stages:
         names, last = list(stages), len(stages) - 1
         chosen = {names[place]: stages[names[place]] for place in sorted({0, last // 3, 2 * last // 3, last})}
-        caption = "Cosines of what the objective pulls together (positives) and of what it pushes apart (negatives), on training examples."
+        caption = "Cosines of what the objective pulls together (positives) and pushes apart (negatives), on training examples."
         pictures.append(("Similarities over training", caption, similarity_histograms(chosen)))
     return pictures
 

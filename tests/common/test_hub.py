@@ -72,7 +72,7 @@ def test_bad_folders_are_named(encoder, tmp_path: Path) -> None:
 
 def test_an_encoder_without_a_name_is_refused(encoder, tmp_path: Path) -> None:
     encoder.name = ""
-    with pytest.raises(ValueError, match="make it with antiphon.create_encoder"):
+    with pytest.raises(ValueError, match=r"make it with antiphon\.create_encoder"):
         antiphon.save_encoder(encoder, tmp_path / "e")
 
 

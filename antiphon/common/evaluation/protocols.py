@@ -20,15 +20,24 @@ class LabelledSet(Protocol):
     """Signals (n, C, T) with lengths (n,), integer labels (n,) in order of `classes` or None, and groups (n,) or None."""
 
     @property
-    def signals(self) -> NDArray[Any]: ...
+    def signals(self) -> NDArray[Any]:
+        """(n, C, T)."""
+
     @property
-    def lengths(self) -> NDArray[np.int64]: ...
+    def lengths(self) -> NDArray[np.int64]:
+        """(n,) samples."""
+
     @property
-    def labels(self) -> NDArray[np.int64] | None: ...
+    def labels(self) -> NDArray[np.int64] | None:
+        """(n,) in order of `classes`."""
+
     @property
-    def classes(self) -> Sequence[str]: ...
+    def classes(self) -> Sequence[str]:
+        """Their names."""
+
     @property
-    def groups(self) -> NDArray[Any] | None: ...
+    def groups(self) -> NDArray[Any] | None:
+        """(n,) speaker, subject or recording."""
 
 
 def labels_of(data: LabelledSet, name: str) -> NDArray[np.int64]:
@@ -60,7 +69,7 @@ def run_probe(
 def classification(
     encoder: Encoder, train: LabelledSet, test: LabelledSet, *, probe: Probe = "svm", max_c: float | None = None, seed: int = 0
 ) -> dict[str, float]:
-    """Scores of a probe trained on the frozen embeddings of `train` and read once on `test`, with a 20-nearest-neighbour vote beside."""
+    """Scores of a probe trained on frozen embeddings of `train` and read once on `test`, beside a 20-nearest-neighbour vote."""
     train_x, test_x = encoder.embed(train.signals, train.lengths), encoder.embed(test.signals, test.lengths)
     knn = knn_accuracy(train_x, labels_of(train, "training"), test_x, labels_of(test, "test"))
     if probe == "knn":

@@ -103,9 +103,7 @@ class JointEmbedding(pl.LightningModule):
         """Frames of a view; `cut` keeps those that the views share, which some encoders can do before their costliest layers."""
         if not cut or view.shared is None:
             return self.encoder.encode(view.signals, view.lengths, mask=view.mask)
-        if getattr(self.encoder, "supports_keep", False):
-            return self.encoder.encode(view.signals, view.lengths, mask=view.mask, keep=view.shared)  # type: ignore[call-arg]
-        return self.encoder.encode(view.signals, view.lengths, mask=view.mask)[:, view.shared]
+        return self.encoder.encode_kept(view.signals, view.lengths, mask=view.mask, keep=view.shared)
 
     def training_step(self, batch: SignalBatch, _: int = 0) -> Tensor:
         """The loss of a batch."""

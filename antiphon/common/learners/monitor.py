@@ -19,7 +19,6 @@ from antiphon.common.learners.joint_embedding import JointEmbedding
 from antiphon.common.objectives.base import ViewOutputs
 from antiphon.common.random import seeded_scope, shuffled
 
-
 FRAMES = 4  # time stamps an example whose frames are compared, where the objective compares frames
 
 
@@ -134,7 +133,7 @@ def compared(outputs: ViewOutputs) -> Sequence[Tensor]:
 
 
 def leave_one_out_accuracy(embeddings: Tensor, labels: Tensor, neighbours: int = 5) -> float:
-    """Accuracy of a cosine nearest-neighbour vote for each row among the others: (N, D), (N,) -> share; ties go to the nearer side."""
+    """Accuracy of a cosine nearest-neighbour vote among the other rows: (N, D), (N,) -> share; ties go to the nearer side."""
     if len(embeddings) < 2:
         return float("nan")
     unit = normalize(embeddings, dim=-1)

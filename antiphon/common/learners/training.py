@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from antiphon.common.data.loader import BatchSource, KeyedLoader
+from antiphon.common.distributed import is_first_process
 
 
 @dataclass(frozen=True)
@@ -231,14 +232,17 @@ def fit(
     complete already is not trained again. Raises `Interrupted` after Ctrl-C, with a complete checkpoint on disk.
     """
     folder = Path(folder)
-    (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+    if is_first_process():  # another rank would be in the way of whoever prepares the folder
+        (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "checkpoints" / "last.ckpt"
     start = checkpoint if resume and checkpoint.is_file() else None
     step = _position(start) if start else 0
     recorder = _Recorder(settings, checkpoint, done=step)
     options: dict[str, Any] = {"accelerator": "auto", "devices": 1, **settings.trainer}
     if options.get("accumulate_grad_batches", 1) != 1:
-        raise ValueError("accumulate_grad_batches would not make a contrastive batch larger, only mix losses of small ones: raise batch_size")
+        raise ValueError(
+            "accumulate_grad_batches would not make a contrastive batch larger, only mix losses of small ones: raise batch_size"
+        )
     with quiet_lightning(), _stop_on_signals(recorder):
         trainer = pl.Trainer(
             max_epochs=1,

@@ -171,8 +171,9 @@ class SoftTargets:
 
     def prepare(self, train: BatchSource) -> None:
         """Let `distances` look at the training set, if it has not been made from one already."""
-        if self.instance_sharpness and hasattr(self.distances, "prepare"):
-            self.distances.prepare(train)
+        prepare = getattr(self.distances, "prepare", None)
+        if self.instance_sharpness and prepare is not None:
+            prepare(train)
 
     def instance_weights(self, index: Tensor, like: Tensor) -> Tensor | None:
         """(B, B) weights for the examples `index` (B,), on the device and in the dtype of `like`; None: hard."""

@@ -69,8 +69,9 @@ def anomaly_pictures(
     scores = relative_scores(streaming_scores(encoder, item.values, window=window))
     alarms, threshold = detect(scores, item.split, delay=delay)
     raised = np.concatenate([np.zeros(item.split, bool), alarms])
-    figure = anomaly_scores(
-        item.values[0], scores, labels=item.labels, alarms=raised, threshold=threshold, train_length=item.split
+    figure = anomaly_scores(item.values[0], scores, labels=item.labels, alarms=raised, threshold=threshold, train_length=item.split)
+    caption = (
+        "How much hiding each time stamp changes its embedding, relative to the recent past. "
+        f"An alarm silences the next {delay} steps."
     )
-    caption = f"How much hiding each time stamp changes its embedding, relative to the recent past; an alarm silences the next {delay} steps."
     return [("Anomaly scores", caption, figure)]

@@ -56,7 +56,13 @@ class ContrastiveTransformer(TransformerMixin, BaseEstimator):
 
     def _signals(self, X: ArrayLike, *, reset: bool) -> NDArray[np.float32]:
         array = validate_data(
-            self, X, reset=reset, dtype=np.float32, ensure_all_finite="allow-nan", allow_nd=True, ensure_min_features=2 if reset else 1
+            self,
+            X,
+            reset=reset,
+            dtype=np.float32,
+            ensure_all_finite="allow-nan",
+            allow_nd=True,
+            ensure_min_features=2 if reset else 1,
         )
         return array[:, None, :] if array.ndim == 2 else array
 

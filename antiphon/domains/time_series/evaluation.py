@@ -82,13 +82,12 @@ def _last_frames(encoder: Encoder, windows: Tensor) -> Tensor:
     hidden = visible.clone()
     hidden[:, -1] = False
     lengths = torch.full((2 * len(windows),), windows.shape[-1], device=windows.device)
-    # only the last frame is read, and some encoders can leave out what it does not depend on
-    keep = {"keep": slice(windows.shape[-1] - 1, windows.shape[-1])} if getattr(encoder, "supports_keep", False) else {}
-    frames = encoder.encode(torch.cat((windows, windows)), lengths, mask=torch.cat((visible, hidden)), **keep)
-    if not keep and frames.shape[1] != windows.shape[-1]:
+    last = slice(windows.shape[-1] - 1, windows.shape[-1])
+    frames = encoder.encode_kept(torch.cat((windows, windows)), lengths, mask=torch.cat((visible, hidden)), keep=last)
+    if frames.shape[1] != 1:
         raise ValueError(
-            f"streaming scores need one frame a sample, but {type(encoder).__name__} gives {frames.shape[1]} frames for "
-            f"{windows.shape[-1]} samples: use an encoder without striding, such as ts2vec"
+            f"streaming scores need one frame a sample, but {type(encoder).__name__} gives fewer than {windows.shape[-1]} for as many "
+            "samples: use an encoder without striding, such as ts2vec"
         )
     return frames[:, -1].float().unflatten(0, (2, -1))
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import antiphon
+from antiphon.common.augment.base import AugmentedViews
 from antiphon.common.heads import ProjectionHead
 from antiphon.common.learners.joint_embedding import JointEmbedding
 from antiphon.common.learners.monitor import Monitor
@@ -19,7 +20,6 @@ from antiphon.common.optim import AveragedWeights, OptimizerSettings
 from antiphon.common.pair_mining import BadPairMining
 from antiphon.domains.time_series import TimeSeriesSet
 from antiphon.domains.time_series.augmentations import Jitter, OverlappingCrops, Scaling
-from antiphon.common.augment.base import AugmentedViews
 
 STEPS = 14
 
@@ -68,7 +68,9 @@ class Stopping(JointEmbedding):
 
 
 def settings(**changes) -> TrainingSettings:
-    return TrainingSettings(**{"batch_size": 6, "steps": STEPS, "log_every": 4, "checkpoint_every": 5, "progress": False, **changes})
+    return TrainingSettings(
+        **{"batch_size": 6, "steps": STEPS, "log_every": 4, "checkpoint_every": 5, "progress": False, **changes}
+    )
 
 
 @pytest.mark.parametrize("make", [ts2vec, mined])

@@ -26,7 +26,9 @@ def test_there_are_checks() -> None:
     assert len(CHECKS) > 40
 
 
-@pytest.mark.parametrize(("estimator", "check"), CHECKS, ids=lambda value: getattr(getattr(value, "func", None), "__name__", "estimator"))
+@pytest.mark.parametrize(
+    ("estimator", "check"), CHECKS, ids=lambda value: getattr(getattr(value, "func", None), "__name__", "estimator")
+)
 def test_scikit_learn_contract(estimator, check) -> None:
     check(estimator)
 

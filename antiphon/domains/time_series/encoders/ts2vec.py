@@ -24,8 +24,6 @@ class TS2VecEncoder(Encoder):
     padded to. Theirs lets the biases of the layers leak back from the padding, and pools over it. Frames behind an example are 0.
     """
 
-    supports_keep = True
-
     def __init__(
         self,
         in_channels: int,
@@ -76,3 +74,7 @@ class TS2VecEncoder(Encoder):
         if inside is not None:
             frames = frames * inside[:, keep or slice(None), None]
         return self.dropout(frames)
+
+    def encode_kept(self, signals: Tensor, lengths: Tensor | None = None, *, keep: slice, mask: Tensor | None = None) -> Tensor:
+        """The frames `keep`, without computing the others where nothing looks at them any more."""
+        return self.encode(signals, lengths, mask=mask, keep=keep)
