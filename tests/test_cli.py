@@ -190,7 +190,9 @@ class TestMistakes:
     def test_series_shorter_than_the_crop(self, capsys, tmp_path: Path) -> None:
         np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(6, 1, 1)).astype(np.float32))
         words = ["data=time_series/files", f"data.data={tmp_path / 'x.npy'}", f"run_dir={tmp_path / 'run'}", "training.steps=2"]
-        assert "2" in fails(capsys, "pretrain", "time_series/ts2vec", *words)
+        assert "at least 2" in fails(capsys, "pretrain", "time_series/ts2vec", *words)
+        np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(6, 1, 20)).astype(np.float32))
+        main(["pretrain", "time_series/ts2vec", *words, *SMALL])  # nothing was saved, so nothing is in the way
 
     def test_one_class(self, capsys, run: Path, tmp_path: Path) -> None:
         np.savez(tmp_path / "one.npz", X=np.random.default_rng(0).normal(size=(6, 24)).astype(np.float32), y=["a"] * 6)

@@ -68,14 +68,19 @@ class RunFolder:
                 raise ValueError(f"{self.path} is not a run folder (no config.yaml): overwrite=true would delete somebody's files")
             shutil.rmtree(self.path)
         taken = self.path.exists() and any(self.path.iterdir())
-        if taken and not resume:
+        if taken and not resume and not self._failed_at_once():
             raise ValueError(f"{self.path} already holds a run: continue it with --resume, or give run_dir=... or overwrite=true")
-        if taken and config_hash(self.config()) != config_hash(config):
+        if taken and resume and config_hash(self.config()) != config_hash(config):
             raise ValueError(
                 f"{self.path} was started with other settings ({_difference(self.config(), config)}): resume it as it was"
             )
         self.path.mkdir(parents=True, exist_ok=True)
         write_text(self.path / "config.yaml", yaml.safe_dump(config, sort_keys=False))
+
+    def _failed_at_once(self) -> bool:
+        """Whether a run was begun here that never saved anything: starting again loses nothing."""
+        saved = [*self.path.rglob("last.ckpt"), *self.path.rglob("results.json")]
+        return (self.path / "config.yaml").is_file() and not saved
 
     def config(self) -> dict[str, Any]:
         """The config the run was started with."""

@@ -35,9 +35,10 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     run = ["-m", "antiphon", "pretrain", *RECIPE]
     pair = ["training.trainer.devices=2", "training.trainer.strategy=ddp"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     for command in (
         [sys.executable, *run, f"run_dir={root / 'one'}"],
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", *run, f"run_dir={root / 'two'}", *pair],
+        [sys.executable, *launcher, *run, f"run_dir={root / 'two'}", *pair],
     ):
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
         assert done.returncode == 0, done.stderr[-2000:]
@@ -51,9 +52,7 @@ def test_weights_are_those_of_one_process(folders: tuple[Path, Path]) -> None:
 
 
 def test_the_memory_is_that_of_one_process(folders: tuple[Path, Path]) -> None:
-    one, two = (
-        torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"] for folder in folders
-    )
+    one, two = (torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"] for folder in folders)
     assert int(one["pair_mining.flagged"].abs().sum()) > 0
     for name in ("loss_sum", "times_seen", "flagged"):
         torch.testing.assert_close(two[f"pair_mining.{name}"], one[f"pair_mining.{name}"], rtol=1e-4, atol=1e-5)

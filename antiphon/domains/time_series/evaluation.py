@@ -86,8 +86,8 @@ def _last_frames(encoder: Encoder, windows: Tensor) -> Tensor:
     frames = encoder.encode_kept(torch.cat((windows, windows)), lengths, mask=torch.cat((visible, hidden)), keep=last)
     if frames.shape[1] != 1:
         raise ValueError(
-            f"streaming scores need one frame a sample, but {type(encoder).__name__} gives fewer than {windows.shape[-1]} for as many "
-            "samples: use an encoder without striding, such as ts2vec"
+            f"streaming scores need one frame a sample, but {type(encoder).__name__} gives fewer than {windows.shape[-1]} for as "
+            "many samples: use an encoder without striding, such as ts2vec"
         )
     return frames[:, -1].float().unflatten(0, (2, -1))
 
