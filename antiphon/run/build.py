@@ -23,6 +23,11 @@ def load_data(config: Mapping[str, Any]) -> tuple[Any, Any]:
     return train, test
 
 
+def training_set(config: Mapping[str, Any], train: Any) -> Any:
+    """What is learnt from: the training set, or what the recipe's `training_set` makes of it (TS2Vec cuts long series)."""
+    return instantiate(config["training_set"], train=train) if config.get("training_set") else train
+
+
 def build_encoder(config: Mapping[str, Any], train: BatchSource, *, seed: int) -> Encoder:
     """A new encoder for signals like those of `train`: initial weights from `seed`, standardisation fitted on `train`."""
     example = train.batch(np.zeros(1, dtype=np.int64)).signals

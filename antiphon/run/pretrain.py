@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from antiphon.common.data.loader import BatchSource
 from antiphon.common.distributed import is_first_process
 from antiphon.common.encoder import Encoder
-from antiphon.run.build import build_learner, load_data
+from antiphon.run.build import build_learner, load_data, training_set
 from antiphon.run.config import compose, instantiate
 from antiphon.run.evaluation import evaluate
 from antiphon.run.folder import RunFolder, config_hash, write_text
@@ -55,6 +55,7 @@ def pretrain_set(recipe: str, data: BatchSource, overrides: Sequence[str], *, se
     from antiphon.common.learners.training import fit
 
     config = {**compose(recipe, overrides), "seed": seed}
+    data = training_set(config, data)
     learner, steps = build_learner(config, data, seed=seed)
     fit(learner, data, _settings(config, steps, progress=False), folder)
     return learner.trained_encoder.cpu().eval()
@@ -75,16 +76,17 @@ def pretrain_seed(config: dict[str, Any], folder: RunFolder, data: tuple[Any, An
 
     seed, training = config["seed"], config["training"]
     train, test = data
-    learner, steps = build_learner(config, train, seed=seed)
+    source = training_set(config, train)
+    learner, steps = build_learner(config, source, seed=seed)
     settings = _settings(config, steps, progress=training["progress"])
-    monitor = Monitor(train, steps=steps, seed=seed, **config["monitor"])
+    monitor = Monitor(source, steps=steps, seed=seed, **config["monitor"])
     logger = dict(config["logger"] or {})
     if "save_dir" in logger:
         logger["save_dir"] = str(folder.path)
     start = time.monotonic()
     first = fit(
         learner,
-        train,
+        source,
         settings,
         folder.path,
         callbacks=[monitor],

@@ -16,7 +16,7 @@ from antiphon.common.plots.signals import view_examples
 from antiphon.common.plots.training import FlaggedPair, curves, flagged_pairs, similarity_histograms
 from antiphon.common.report import Report, write_report
 from antiphon.models import load_encoder
-from antiphon.run.build import build_encoder, build_learner
+from antiphon.run.build import build_encoder, build_learner, training_set
 from antiphon.run.config import instantiate
 from antiphon.run.evaluation import metric_table
 from antiphon.run.folder import RunFolder
@@ -121,6 +121,7 @@ def _chosen_pictures(config: dict[str, Any], part: RunFolder, train: Any, test: 
 
 
 def _view_pictures(config: dict[str, Any], part: RunFolder, train: Any) -> list[Picture]:
+    train = training_set(config, train)
     learner, _ = build_learner(config, train, seed=config["seed"])
     rows = np.arange(min(len(train), config["training"]["batch_size"]))
     batch = train.batch(rows)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from antiphon.common.encoder import Encoder
+from antiphon.common.evaluation.few_labels import few_label_curve
 from antiphon.common.evaluation.knn import knn_accuracy
 from antiphon.common.evaluation.probes import linear_probe, svm_probe
 from antiphon.common.evaluation.scores import ProbeResult
@@ -75,3 +76,22 @@ def classification(
     if probe == "knn":
         return {"knn_accuracy": knn}
     return {**run_probe(train_x, train, test_x, test, probe=probe, max_c=max_c, seed=seed).scores(), "knn_accuracy": knn}
+
+
+def few_labels(
+    encoder: Encoder,
+    train: LabelledSet,
+    test: LabelledSet,
+    *,
+    shots: Sequence[int] = (1, 2, 5, 10),
+    repeats: int = 5,
+    seed: int = 0,
+) -> dict[str, float]:
+    """Accuracy of a linear probe on a few labels a class, the mean of `repeats` stratified draws: ``{"accuracy_5_shot": ...}``.
+
+    The draws are the same for every encoder. A class with fewer examples than shots gives all it has.
+    """
+    train_x, test_x = encoder.embed(train.signals, train.lengths), encoder.embed(test.signals, test.lengths)
+    train_y, test_y = labels_of(train, "training"), labels_of(test, "test")
+    curve = few_label_curve(train_x, train_y, test_x, test_y, shots=shots, repeats=repeats, seed=seed)
+    return {f"accuracy_{budget}_shot": float(mean) for budget, mean in zip(shots, curve.mean, strict=True)}

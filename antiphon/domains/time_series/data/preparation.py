@@ -1,7 +1,8 @@
-"""What is done to series before they are learnt from: scale, sections, centring."""
+"""What is done to series before they are learnt from: scale and sections."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -89,17 +90,9 @@ def split_long(
     return sections, table[:, 2] - table[:, 1], table[:, 0]
 
 
-def centre_variable_length(signals: NDArray[Any], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Move each series to the middle of the array, so that as much NaN stands before it as behind (TS2Vec, before training).
-
-    (n, C, T), (n,) -> (n, C, T). Where the number of empty time stamps is odd, the extra one stands behind. The moved series begin
-    after NaN, so their lengths are T from here on.
-    """
-    moved = allocate(signals.shape)
-    for out, series, length in zip(moved, signals, lengths.tolist(), strict=True):
-        present = np.flatnonzero(~np.isnan(series[:, :length]).all(axis=0))
-        first, end = (present[0], present[-1] + 1) if len(present) else (0, length)
-        start = (signals.shape[2] - (end - first)) // 2
-        out[:] = np.nan
-        out[:, start : start + end - first] = series[:, first:end]
-    return moved
+def sections(train: TimeSeriesSet, *, max_length: int = 3000) -> TimeSeriesSet:
+    """The training set as TS2Vec learns from it: series longer than `max_length` cut into sections that keep label and group."""
+    if int(train.lengths.max()) <= max_length:
+        return train
+    signals, lengths, parents = split_long(train.signals, train.lengths, max_length=max_length)
+    return replace(train.subset(parents), signals=signals, lengths=lengths)

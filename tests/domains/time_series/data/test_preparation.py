@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from antiphon.domains.time_series.data import TimeSeriesSet, centre_variable_length, load_aeon, split_long, standardization, storage
+from antiphon.domains.time_series.data import TimeSeriesSet, load_aeon, sections, split_long, standardization, storage
 
 NAN = np.nan
 
@@ -88,9 +88,9 @@ def test_sections_without_values_are_left_out():
         split_long(signals, np.array([9]), max_length=0)
 
 
-def test_centring():
-    signals = np.array([[[1, 2, 3, NAN, NAN]], [[4, NAN, 5, 6, NAN]], [[1, 2, 3, 4, 5]], [[NAN, NAN, 7, NAN, NAN]]], np.float32)
-    moved = centre_variable_length(signals, np.array([3, 4, 5, 3]))
-    expected = [[NAN, 1, 2, 3, NAN], [4, NAN, 5, 6, NAN], [1, 2, 3, 4, 5], [NAN, NAN, 7, NAN, NAN]]
-    np.testing.assert_array_equal(moved[:, 0], np.array(expected, np.float32))
-    assert signals[0, 0, 0] == 1  # the original is untouched
+def test_sections_keep_labels():
+    data = TimeSeriesSet.from_arrays(np.arange(20, dtype=np.float32).reshape(2, 1, 10), ["a", "b"], lengths=[10, 4])
+    assert sections(data, max_length=10) is data
+    cut = sections(data, max_length=5)
+    assert cut.lengths.tolist() == [5, 5, 4] and cut.labels.tolist() == [0, 0, 1] and cut.classes == ("a", "b")
+    np.testing.assert_array_equal(cut.signals[1, 0], [5, 6, 7, 8, 9])
