@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 EXTRA_OF = {
     "aeon": "time-series",
@@ -23,11 +24,18 @@ EXTRA_OF = {
 }
 
 
+class _Parser(argparse.ArgumentParser):
+    """Takes no abbreviated options: `--resum` is a mistake, not a new run."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, allow_abbrev=False)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="antiphon", description="Contrastive pretraining of encoders for signals.")
+    parser = _Parser(prog="antiphon", description="Contrastive pretraining of encoders for signals.")
     parser.add_argument("--version", action="store_true", help="print the version and stop")
     parser.add_argument("--debug", action="store_true", help="show the whole traceback of an error")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
 
     add = commands.add_parser("recipes", help="list the recipes: paper, data, published figure, what was measured here")
     add.add_argument("recipe", nargs="?", help="show one recipe whole")
@@ -59,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
             add.add_argument("--epochs", type=int, default=50)
             add.add_argument("--lr", type=float, default=1e-3)
             add.add_argument("--batch-size", type=int, default=16)
-            add.add_argument("-o", "--output", type=Path, help="where the classifier goes (default: RUN/finetuned)")
+            add.add_argument("-o", "--output", type=Path, help="where the classifier goes (default: RUN/finetuned, or ./finetuned)")
 
     add = commands.add_parser("embed", help="embed files with a pretrained encoder")
     add.add_argument("run", help="a run folder, an encoder folder, or a Hugging Face repository id")

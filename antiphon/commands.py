@@ -46,8 +46,9 @@ def pretrain(options: Namespace) -> None:
         config = compose(options.recipe, options.overrides)
     try:
         folder = run(config, resume=options.resume)
-    except Interrupted as stopped:
-        raise KeyboardInterrupt(f"{stopped}\ncontinue with: antiphon pretrain {config['run_dir']} --resume") from None
+    except KeyboardInterrupt as stopped:
+        where = stopped if isinstance(stopped, Interrupted) else "stopped"
+        raise KeyboardInterrupt(f"{where}\ncontinue with: antiphon pretrain {config['run_dir']} --resume") from None
     if is_first_process():
         _print_results(folder)
 
@@ -108,8 +109,11 @@ def finetune(options: Namespace) -> None:
     from antiphon.run.evaluation import metric_table
     from antiphon.run.own_data import finetune_rows, labelled_split
 
+    is_run = (Path(options.run) / "config.yaml").is_file()
+    output = options.output or (Path(options.run) / "finetuned" if is_run else Path("finetuned"))
+    if output.exists():
+        raise ValueError(f"{output} is there already: give another place with -o")
     encoder, train, test = labelled_split(options.run, options.data, options.test, test_share=options.test_share)
-    output = options.output or Path(options.run) / "finetuned"
     rows = finetune_rows(
         encoder,
         train,

@@ -1,7 +1,7 @@
 """Does bad-pair mining find the bad pairs, and does the encoder gain? Synthetic series in which the kind of every pair is known.
 
-    python benchmarks/dbpm.py --quick        3 seeds, about 3 minutes on 2 cores
-    python benchmarks/dbpm.py --full         5 seeds, longer training on more series, about 15 minutes
+    python benchmarks/dbpm.py --quick        3 seeds, about 2 minutes on 2 quiet cores
+    python benchmarks/dbpm.py --full         5 seeds, longer training on more series, about 12 minutes
 
 The data. A series has 128 samples: white noise of deviation 0.9 and, at a random place, one of eight motifs (48 samples, unit power
 before a gain of 0.8 to 1.2) that is its class. Views are a gain of up to 3 dB, a roll of up to a tenth and added noise of deviation

@@ -157,7 +157,7 @@ class Encoder(nn.Module, ABC):
                 parts = []
                 for start in range(0, len(signals), 256):
                     rows = slice(start, start + 256)
-                    chunk = torch.from_numpy(np.array(signals[rows], np.float32)).to(device)
+                    chunk = torch.from_numpy(np.array(signals[rows], np.float32)).to(device, self.input_mean.dtype)
                     sizes = None if lengths is None else torch.as_tensor(np.asarray(lengths)[rows]).to(device)
                     parts.append(self.embed(chunk, sizes, context=context).float().cpu().numpy())
         finally:

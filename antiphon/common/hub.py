@@ -51,8 +51,9 @@ def write_folder(folder: Path, fill: Callable[[Path], None]) -> Path:
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     previous = partial.with_name(f"{partial.name}-previous")
     try:
-        partial.chmod(0o755)
         fill(partial)
+        for entry in (partial, *partial.rglob("*")):  # temporary folders and safetensors files are made private
+            entry.chmod(0o755 if entry.is_dir() else 0o644)
         if folder.exists():
             os.replace(folder, previous)
         os.replace(partial, folder)
@@ -98,6 +99,8 @@ def _resolve(path: str | Path, revision: str | None) -> Path:
         raise FileNotFoundError(
             f"no folder {text}: give the `encoder` folder of a run, or a Hugging Face repository id (user/name)"
         )
+    if Path(text).parent.is_dir():
+        raise FileNotFoundError(f"no folder {text}, though {Path(text).parent} is here: check the name")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 

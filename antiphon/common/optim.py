@@ -66,13 +66,17 @@ class LARS(Optimizer):
 
 
 def decay_groups(module: nn.Module, weight_decay: float, *, decay_all: bool = False) -> list[dict[str, Any]]:
-    """Parameters in two groups: matrices and kernels decay; biases, norms, temperatures and other 0- and 1-D ones do not."""
+    """Parameters in two groups: matrices and kernels; and biases, norms, temperatures and other 0- and 1-D ones.
+
+    The second group does not decay (unless `decay_all`), and LARS does not adapt its steps.
+    """
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    if decay_all:
-        return [{"params": parameters, "weight_decay": weight_decay}]
-    decayed = [parameter for parameter in parameters if parameter.ndim > 1]
-    kept = [parameter for parameter in parameters if parameter.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": kept, "weight_decay": 0.0, "adapt": False}]
+    large = [parameter for parameter in parameters if parameter.ndim > 1]
+    small = [parameter for parameter in parameters if parameter.ndim <= 1]
+    groups = [
+        {"params": large, "weight_decay": weight_decay},
+        {"params": small, "weight_decay": weight_decay if decay_all else 0.0, "adapt": False},
+    ]
     return [group for group in groups if group["params"]]
 
 

@@ -48,7 +48,8 @@ def compose(recipe: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
             config = hydra_compose("pretrain", overrides=[f"recipe={recipe}", *overrides])
             plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except (HydraException, OmegaConfBaseException) as error:
-        raise ValueError(f"the config of {recipe} does not compose: {' '.join(str(error).split())}") from error
+        hint = " To leave a part out, write ~name instead of name=null." if "Got NoneType" in str(error) else ""
+        raise ValueError(f"the config of {recipe} does not compose: {' '.join(str(error).split())}{hint}") from error
     finally:
         GlobalHydra.instance().clear()
         if previous is not None:
@@ -56,6 +57,15 @@ def compose(recipe: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
     if not isinstance(plain, dict):
         raise TypeError("the primary config must be a mapping")
     return {str(key): value for key, value in plain.items()}
+
+
+def parameters(node: Mapping[str, Any]) -> list[str]:
+    """The names of the arguments that a node's target takes."""
+    from inspect import signature
+
+    from hydra.utils import get_method
+
+    return list(signature(get_method(node["_target_"])).parameters)
 
 
 def instantiate(node: Mapping[str, Any], **arguments: Any) -> Any:

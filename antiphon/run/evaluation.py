@@ -12,7 +12,7 @@ from antiphon.common.evaluation.intervals import mean_interval
 from antiphon.common.report import Table, comparison_table
 from antiphon.models import load_encoder
 from antiphon.run.build import build_encoder, load_data
-from antiphon.run.config import instantiate
+from antiphon.run.config import instantiate, parameters
 from antiphon.run.folder import RunFolder
 
 Row = dict[str, Any]
@@ -38,6 +38,10 @@ def evaluate(config: Mapping[str, Any], encoder: Encoder, train: Any, test: Any)
 def evaluate_run(folder: RunFolder, overrides: Mapping[str, Any]) -> list[Row]:
     """Measure a finished run again, with some of its `evaluation` settings changed by `overrides`; nothing is written."""
     rows: dict[tuple[str, int], Row] = {}
+    settings = {*parameters(folder.seeds[0].config()["evaluation"]), "random_seeds"} - {"encoder", "train", "test"}
+    for name in overrides:
+        if name not in settings:
+            raise ValueError(f"{name!r} is no setting of this run's evaluation: use one of {', '.join(sorted(settings))}")
     for part in folder.seeds:
         config = part.config()
         config["evaluation"] = {**config["evaluation"], **overrides}

@@ -27,6 +27,7 @@ def test_round_trip_keeps_the_embeddings(encoder, tmp_path: Path) -> None:
     assert not again.training and again.about["recipe"] == "x"
     np.testing.assert_array_equal(again.embed(signals), encoder.embed(signals))
     assert antiphon.load_encoder(tmp_path).config == encoder.config  # a run folder will do
+    assert all(file.stat().st_mode & 0o044 == 0o044 for file in (tmp_path / "encoder").iterdir())  # others may read it
 
 
 def test_the_card_says_what_it_is(encoder, tmp_path: Path) -> None:
@@ -50,9 +51,14 @@ def test_saving_again_replaces_and_a_failure_leaves_the_old_one(encoder, tmp_pat
     assert [entry.name for entry in tmp_path.iterdir()] == ["e"]
 
 
-def test_bad_folders_are_named(encoder, tmp_path: Path) -> None:
+def test_bad_folders_are_named(encoder, tmp_path: Path, monkeypatch) -> None:
     with pytest.raises(FileNotFoundError, match="no folder"):
         antiphon.load_encoder(tmp_path / "nowhere")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match="no folder here/typo, though here is here"):
+        antiphon.load_encoder("here/typo")
+    (tmp_path / "here").rmdir()
     with pytest.raises(FileNotFoundError, match=r"holds no config\.json"):
         antiphon.load_encoder(tmp_path)
     folder = antiphon.save_encoder(encoder, tmp_path / "e")

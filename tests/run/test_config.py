@@ -56,10 +56,10 @@ def test_optimizers_by_name(optimizer: str, data: TimeSeriesSet) -> None:
 
 
 def test_steps_come_from_steps_epochs_or_the_size_rule(data: TimeSeriesSet) -> None:
-    training = {"batch_size": 4, "drop_last": False, "steps": None, "epochs": None}
-    assert count_steps({**training, "steps": 7}, data) == (7, 3)
-    assert count_steps({**training, "epochs": 5}, data) == (15, 5)
-    assert count_steps({**training, "epochs": 5, "drop_last": True}, data) == (10, 5)
+    training = {"batch_size": 5, "drop_last": False, "steps": None, "epochs": None}
+    assert count_steps({**training, "steps": 7}, data) == (7, 4)
+    assert count_steps({**training, "epochs": 5}, data) == (10, 5)
+    assert count_steps({**training, "epochs": 5, "drop_last": True}, data) == (5, 5)
     rule = {"small_values": 9 * 80, "small_steps": 20, "large_steps": 60}
     assert count_steps({**training, "size_rule": rule}, data)[0] == 20
     assert count_steps({**training, "size_rule": {**rule, "small_values": 9 * 80 - 1}}, data)[0] == 60

@@ -42,8 +42,10 @@ class KeyedLoader:
     """Yields `steps` batches, epoch after epoch without a pause, as one long pass.
 
     `batch_size` counts the examples of all ranks together: rank r of W takes the r-th of W equal parts, so that a run on two
-    processes sees what a run on one sees. `drop_last` leaves out an epoch's incomplete batch (a set smaller than a batch is
-    always used whole). `workers` > 0 fetches ahead in processes.
+    processes sees what a run on one sees.
+
+    `drop_last` leaves out an epoch's incomplete batch; one of a single example, which has nothing to be contrasted with, is always
+    left out, and a set smaller than a batch is always used whole. `workers` > 0 fetches ahead in processes.
 
     `position` is the number of batches consumed; `state_dict` holds it, and a loader that gets it back continues with the next
     batch, in the middle of an epoch too.
@@ -69,7 +71,7 @@ class KeyedLoader:
         self.batch_size = min(batch_size, len(source))
         self.rank, self.world_size = rank, world_size
         whole, rest = divmod(len(source), self.batch_size)
-        self.steps_per_epoch = whole if drop_last or rest == 0 else whole + 1
+        self.steps_per_epoch = whole if drop_last or rest < 2 else whole + 1
         self.position = 0
 
     def __len__(self) -> int:

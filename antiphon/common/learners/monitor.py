@@ -14,7 +14,7 @@ from torch.nn.functional import normalize
 
 from antiphon.common.data.batch import SignalBatch
 from antiphon.common.data.loader import BatchSource
-from antiphon.common.evaluation.geometry import PairSimilarity, is_collapsed, positive_negative_similarity, rankme
+from antiphon.common.evaluation.geometry import PairSimilarity, collapse_reasons, is_collapsed, positive_negative_similarity, rankme
 from antiphon.common.learners.joint_embedding import JointEmbedding
 from antiphon.common.objectives.base import ViewOutputs
 from antiphon.common.random import seeded_scope, shuffled
@@ -77,7 +77,8 @@ class Monitor(pl.Callback):
         if not isinstance(pl_module, JointEmbedding):
             raise TypeError(f"Monitor watches a JointEmbedding, got {type(pl_module).__name__}")
         snapshot, embeddings = take_snapshot(pl_module, self.source.batch(self.rows), step, reference=self.reference)
-        self.reference = embeddings if self.reference is None else self.reference
+        reference = self.reference
+        self.reference = embeddings if reference is None else reference
         self.history.append(snapshot)
         for logger in trainer.loggers:
             logger.log_metrics(snapshot.metrics, step=step)
@@ -85,8 +86,8 @@ class Monitor(pl.Callback):
             from rich.console import Console
 
             Console(stderr=True).print(
-                f"[bold yellow]collapse alarm[/] at step {step}: all embeddings are nearly alike "
-                f"(RankMe {snapshot.metrics['rankme']:.2f}). Lower optimizer.lr, raise the temperature, or use stronger views."
+                f"[bold yellow]collapse alarm[/] at step {step}: {'; '.join(collapse_reasons(embeddings, reference=reference))}. "
+                "Lower optimizer.lr, raise the temperature, or use stronger views."
             )
 
     def state_dict(self) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -81,12 +82,14 @@ class CsvLogger(Logger):
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
         """Nothing: config.yaml in the run folder holds them."""
 
+    @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Add values to the row of `step`."""
         row = self.rows.setdefault(int(step or 0), {"step": float(step or 0)})
         row.update({key: float(value) for key, value in metrics.items()})
         self.columns += [key for key in row if key not in self.columns]
 
+    @rank_zero_only
     def save(self) -> None:
         """Write the file, whole or not at all."""
         partial = self.path.with_suffix(".csv.partial")
@@ -149,6 +152,8 @@ class _Recorder(pl.Callback):
 
     def _log(self, trainer: pl.Trainer, pl_module: Any, epoch: int) -> None:
         metrics = {name: float(value) for name, value in pl_module.metrics.items()}
+        # The loss is that of all ranks. The rest is this rank's: one with a single example has no similarities to share.
+        metrics["loss"] = float(trainer.strategy.reduce(pl_module.metrics["loss"].clone(), reduce_op="mean"))
         rate = (self.done - self.first) / max(1e-9, time.monotonic() - self.started)
         metrics |= {"lr": trainer.optimizers[0].param_groups[0]["lr"], "epoch": float(epoch), "steps_per_s": rate}
         for logger in trainer.loggers:

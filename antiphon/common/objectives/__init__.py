@@ -5,7 +5,7 @@
 
 from antiphon.common.objectives.base import Objective, PairObjective, ViewOutputs
 from antiphon.common.objectives.hierarchical import Hierarchical, hierarchical
-from antiphon.common.objectives.info_nce import dcl, info_nce, nt_xent, supcon
+from antiphon.common.objectives.info_nce import SupCon, dcl, info_nce, nt_xent, supcon
 from antiphon.common.objectives.soft import (
     StageSoftContrast,
     soft_instance_weights,
@@ -20,6 +20,7 @@ __all__ = [
     "Objective",
     "PairObjective",
     "StageSoftContrast",
+    "SupCon",
     "ViewOutputs",
     "dcl",
     "hierarchical",

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from antiphon.common.distributed import first_row, gather, mean_over_ranks, row_counts
+from antiphon.common.objectives.base import Objective, ViewOutputs
 from antiphon.common.objectives.precision import full_precision
 
 Reduction = Literal["mean", "sum", "none"]
@@ -242,3 +243,22 @@ def supcon(embeddings: Tensor, labels: Tensor, *, temperature: float | Tensor = 
     positives = (labels[:, None] == everyones_labels) & ~own
     rows = info_nce(local, everyone, positives=positives, ignore=own, temperature=temperature, reduction="none")
     return reduce_rows(rows, reduction, positives.any(dim=-1))
+
+
+class SupCon(Objective):
+    """Supervised contrast on `labels["label"]`: `supcon` on the projections of all views together.
+
+    Raises:
+        ValueError: from `forward`, if the training set has no labels.
+    """
+
+    def __init__(self, *, temperature: float = 0.1) -> None:
+        super().__init__()
+        self.temperature = temperature
+
+    def forward(self, outputs: ViewOutputs) -> Tensor:
+        """The scalar loss of a batch."""
+        if "label" not in outputs.labels:
+            raise ValueError("supervised contrast needs a labelled training set: use another objective, such as nt_xent")
+        labels = outputs.labels["label"].repeat(len(outputs.projections))
+        return supcon(torch.cat(list(outputs.projections)), labels, temperature=self.temperature)

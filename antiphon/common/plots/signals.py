@@ -49,7 +49,8 @@ def view_examples(
             if column and signal.shape == source.shape:
                 axes.plot(np.arange(source.shape[1]) / rate, source[channel], color=BASELINE, alpha=0.45, linewidth=0.8)
             colour = INK if column == 0 else PALETTE[(column - 1) % len(PALETTE)]
-            axes.plot(np.arange(signal.shape[1]) / rate, signal[channel], color=colour, linewidth=1.0)
+            dot = "." if np.isnan(signal[channel]).any() else None  # a value between two gaps makes no line
+            axes.plot(np.arange(signal.shape[1]) / rate, signal[channel], color=colour, linewidth=1.0, marker=dot, markersize=2)
             last = row == len(rows) - 1
             name = channel_names[channel] if channel_names else f"channel {channel}" if len(source) > 1 else ""
             time = ("time (s)" if sample_rate else "sample") if last else ""

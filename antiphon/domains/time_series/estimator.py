@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from antiphon.domains.time_series.data import TimeSeriesSet
 
 
-class ContrastiveTransformer(TransformerMixin, BaseEstimator):
+class ContrastiveTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Pretrains an encoder by a recipe of this domain on unlabelled series and embeds series with it.
 
-    Takes (n, channels, time), NaN where a value is missing, or (n, time) for univariate series. Pretraining needs the extra
+    Takes (n, channels, time), or (n, time) for univariate series; NaN is a missing value, and NaN to the end means that the
+    series is shorter. Pretraining needs the extra
     `train`; a fitted transformer pickles and transforms without it.
 
     Args:
@@ -52,7 +54,9 @@ class ContrastiveTransformer(TransformerMixin, BaseEstimator):
     def transform(self, X: ArrayLike) -> NDArray[np.float32]:
         """Embeddings, (n, embedding_dim)."""
         check_is_fitted(self)
-        return self.encoder_.embed(self._signals(X, reset=False))
+        data = TimeSeriesSet.from_arrays(self._signals(X, reset=False))
+        # In float64, and rounded: then neither the order of the series nor their company changes a bit of any embedding.
+        return deepcopy(self.encoder_).double().embed(data.signals, data.lengths)
 
     def _signals(self, X: ArrayLike, *, reset: bool) -> NDArray[np.float32]:
         array = validate_data(

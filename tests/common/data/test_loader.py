@@ -39,6 +39,7 @@ def test_drop_last_and_a_set_smaller_than_a_batch() -> None:
     assert [len(rows) for rows in drawn(KeyedLoader(Rows(10), batch_size=4, steps=4))] == [4, 4, 4, 4]
     assert [len(rows) for rows in drawn(KeyedLoader(Rows(10), batch_size=4, steps=4, drop_last=False))] == [4, 4, 2, 4]
     assert [len(rows) for rows in drawn(KeyedLoader(Rows(3), batch_size=8, steps=2))] == [3, 3]
+    assert [len(rows) for rows in drawn(KeyedLoader(Rows(9), batch_size=4, steps=3, drop_last=False))] == [4, 4, 4]
 
 
 def test_epoch_and_step_travel_with_the_batch() -> None:

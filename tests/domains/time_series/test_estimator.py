@@ -57,6 +57,17 @@ def test_missing_values_and_another_length(series: np.ndarray) -> None:
     assert fitted.transform(series[:, :, :15]).shape == (12, 6)
 
 
+def test_padding_with_nan_changes_nothing(series: np.ndarray) -> None:
+    fitted = tiny().fit(series)
+    padded = np.pad(series, ((0, 0), (0, 0), (0, 7)), constant_values=np.nan)
+    np.testing.assert_allclose(fitted.transform(padded), fitted.transform(series), rtol=1e-5, atol=1e-6)
+
+
+def test_features_have_names(series: np.ndarray) -> None:
+    fitted = tiny().set_output(transform="pandas").fit(series)
+    assert list(fitted.transform(series).columns) == [f"contrastivetransformer{number}" for number in range(6)]
+
+
 def test_fitted_transformers_travel(series: np.ndarray) -> None:
     fitted = tiny().fit(series)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(fitted)).transform(series), fitted.transform(series))

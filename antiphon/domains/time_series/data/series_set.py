@@ -165,13 +165,3 @@ def check_labels(data: TimeSeriesSet) -> NDArray[np.int64]:
     if len(present) < 2:
         raise ValueError(f"{name} has only the class {data.classes[present[0]]!r}: a probe needs at least two")
     return data.labels
-
-
-def check_lengths(data: TimeSeriesSet, minimum: int) -> None:
-    """Raise a ValueError where a series has fewer than `minimum` samples."""
-    short = np.flatnonzero(data.lengths < minimum)
-    if len(short):
-        raise ValueError(
-            f"{data.name or 'the set'}: series {short[0]} has {data.lengths[short[0]]} samples, {minimum} are needed "
-            f"({len(short)} such series): remove them or choose an encoder for shorter series"
-        )

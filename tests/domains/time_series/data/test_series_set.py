@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from antiphon.domains.time_series.data import TimeSeriesSet, check_labels, check_lengths, same_classes
+from antiphon.domains.time_series.data import TimeSeriesSet, check_labels, same_classes
 
 NAN = np.nan
 
@@ -115,6 +115,3 @@ def test_checks(data):
         check_labels(data.subset([0, 2]))
     with pytest.raises(ValueError, match="has no labels"):
         check_labels(TimeSeriesSet.from_arrays(data.signals))
-    check_lengths(data, 2)
-    with pytest.raises(ValueError, match=r"series 1 has 2 samples, 3 are needed \(1 such"):
-        check_lengths(data, 3)
