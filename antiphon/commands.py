@@ -143,8 +143,7 @@ def info(options: Namespace) -> None:
     from antiphon.models import load_encoder
     from antiphon.run.evaluation import metric_table
 
-    path = Path(options.run)
-    encoder = load_encoder(path / "seed-0" if (path / "seed-0").is_dir() else options.run)
+    encoder = load_encoder(options.run)
     spec, about = encoder.input_spec, encoder.about
     facts = {
         "encoder": f"{encoder.name} {encoder.config}",

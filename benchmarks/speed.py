@@ -218,7 +218,7 @@ def main(*, quick: bool) -> None:
 
     console = Console(width=140)
     console.print(terminal_table(updates_table(1 if quick else 3, 25, 2)))
-    console.print(terminal_table(dtw_table((150,) if quick else (150, 427), 1 if quick else 3, not quick)))
+    console.print(terminal_table(dtw_table((150,) if quick else (150, 427), 3 if quick else 1, not quick)))
     console.print(terminal_table(help_table(5)))
 
 

@@ -72,6 +72,7 @@ def test_a_run_folder_holds_everything(run: Path) -> None:
 
 def test_the_saved_encoder_gives_the_measured_embeddings(run: Path) -> None:
     encoder = antiphon.load_encoder(run / "seed-0" / "encoder")
+    assert antiphon.load_encoder(run).about == encoder.about  # the first seed stands for the run
     assert encoder.embed(np.zeros((3, 1, 24), np.float32)).shape == (3, 12)
     assert encoder.about["recipe"] == "time_series/ts2vec" and encoder.about["results"]
 

@@ -92,8 +92,9 @@ def push_encoder(folder: str | Path, repo_id: str, *, private: bool = False, tok
 
 def _resolve(path: str | Path, revision: str | None) -> Path:
     folder = Path(path).expanduser()
-    if folder.is_dir():
-        return folder / "encoder" if not (folder / CONFIG).is_file() and (folder / "encoder").is_dir() else folder
+    if folder.is_dir():  # an encoder, a run, or a run of several seeds, which its first stands for
+        places = (folder, folder / "encoder", *sorted(folder.glob("seed-*/encoder")))
+        return next((place for place in places if (place / CONFIG).is_file()), folder)
     text = str(path)
     if folder.is_absolute() or text.startswith((".", "~")) or text.count("/") != 1:
         raise FileNotFoundError(

@@ -21,20 +21,12 @@ from antiphon.run.evaluation import Row
 
 def labelled_split(run: str, data: str, test: str | None, *, test_share: float = 0.3, seed: int = 0) -> tuple[Encoder, Any, Any]:
     """The encoder of `run`, and labelled training and test sets; without `test` a stratified share of `data` is held out."""
-    encoder = load_encoder(_encoder_path(run))
+    encoder = load_encoder(run)
     domain = domain_of(encoder)
     train, held_out = domain.load(data, test, test_share=test_share, seed=seed, labelled=True)
     for part in (train, held_out):
         encoder.check_input(part.batch(np.zeros(1, np.int64)).signals)
     return encoder, train, held_out
-
-
-def _encoder_path(run: str) -> str:
-    """A run of several seeds is represented by its first."""
-    from antiphon.run.folder import RunFolder
-
-    parts = RunFolder(Path(run)).seeds if Path(run).is_dir() else []
-    return str(parts[0].path) if parts else run
 
 
 def untrained_like(encoder: Encoder, seed: int) -> Encoder:
@@ -118,7 +110,7 @@ def embed_files(run: str, files: Sequence[str], output: Path) -> tuple[int, int]
     """
     if output.suffix not in (".npz", ".parquet"):
         raise ValueError(f"output {output} ends in {output.suffix or 'nothing'}: give a file that ends in .npz or .parquet")
-    encoder = load_encoder(_encoder_path(run))
+    encoder = load_encoder(run)
     domain = domain_of(encoder)
     sets = [domain.read(file) for file in files]
     embeddings = np.concatenate([encoder.embed(data.signals, data.lengths) for data in sets])
