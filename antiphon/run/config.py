@@ -47,7 +47,7 @@ def compose(recipe: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
         with initialize_config_module("antiphon.configs", version_base="1.3"):
             config = hydra_compose("pretrain", overrides=[f"recipe={recipe}", *overrides])
             plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, ValueError) as error:  # Hydra raises plain ones, too
         hint = " To leave a part out, write ~name instead of name=null." if "Got NoneType" in str(error) else ""
         raise ValueError(f"the config of {recipe} does not compose: {' '.join(str(error).split())}{hint}") from error
     finally:

@@ -78,6 +78,8 @@ def test_wrong_words_get_one_clear_line() -> None:
         compose("time_series/ts2vec", ["objective=nonsense"])
     with pytest.raises(ValueError, match="does not compose"):
         compose("time_series/ts2vec", ["a=[1"])
+    with pytest.raises(ValueError, match="write ~name"):
+        compose("time_series/ts2vec", ["pair_mining=null"])
     with pytest.raises(ValueError, match=r"missing|Missing"):
         compose("time_series/ts2vec", ["data=time_series/files"])
 

@@ -55,7 +55,7 @@ class ContrastiveTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         """Embeddings, (n, embedding_dim)."""
         check_is_fitted(self)
         data = TimeSeriesSet.from_arrays(self._signals(X, reset=False))
-        # In float64, and rounded: then neither the order of the series nor their company changes a bit of any embedding.
+        # In float64, rounded at the end: then neither the order of the series nor their company changes a bit of any embedding.
         return deepcopy(self.encoder_).double().embed(data.signals, data.lengths)
 
     def _signals(self, X: ArrayLike, *, reset: bool) -> NDArray[np.float32]:

@@ -56,7 +56,14 @@ def read(path: str | Path) -> TimeSeriesSet:
         raise ValueError(f"cannot read {path.name!r}: use {', '.join(readers)} or a folder of .csv files")
     if path.is_file() and path.stat().st_size == 0:
         raise ValueError(f"{path} is empty")
-    return TimeSeriesSet.from_arrays(**reader(path), name=path.stem)
+    try:
+        arrays = reader(path)
+    except Exception as error:  # each format's library has exceptions of its own for a damaged file, and few name it
+        if isinstance(error, ModuleNotFoundError) or path.name in str(error):
+            raise
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"cannot read {path}: {reason}; is it damaged, or in another format than its ending says?") from error
+    return TimeSeriesSet.from_arrays(**arrays, name=path.stem)
 
 
 def _read_npz(path: Path) -> dict[str, Any]:
