@@ -1,4 +1,4 @@
-"""Two gloo processes against one: losses and raw gradients, temperature included, must be equal.
+"""Two and three gloo processes against one: losses and raw gradients, temperature included, must be equal.
 
 Every case below is a function of the rows that a process holds. Each process runs all of them once on its part of the data (this
 file is their program, too) and averages the gradients as data-parallel training does; the tests run the same functions on all rows.
@@ -21,6 +21,7 @@ from torch import Tensor
 
 import antiphon
 from antiphon.common import distributed
+from antiphon.common.objectives import rows
 from antiphon.common.objectives.base import ViewOutputs
 from antiphon.common.pair_mining import BadPairMining
 from antiphon.common.random import KeyedRandom
@@ -28,18 +29,22 @@ from antiphon.domains.time_series.methods import TSTCC
 
 objectives = import_module("antiphon.common.objectives.info_nce")  # the package exports the function of the same name
 
-WORLD = 2
+WORLDS = (2, 3)
 ROWS = 6
-EVEN, UNEVEN = (3, 3), (4, 2)
+Split = dict[int, tuple[int, ...]]  # number of processes -> rows of each
+EVEN: Split = {2: (3, 3), 3: (2, 2, 2)}
+UNEVEN: Split = {2: (4, 2), 3: (1, 3, 2)}
+ONE_HAS_ALL: Split = {2: (6, 0), 3: (0, 6, 0)}
 Result = dict[str, Tensor]
 
 
-def part(split: tuple[int, ...]) -> slice:
+def part(split: Split) -> slice:
     """The rows of this process; all of them where there is only one."""
     if distributed.world_size() == 1:
         return slice(0, ROWS)
-    start = sum(split[: distributed.rank()])
-    return slice(start, start + split[distributed.rank()])
+    counts = split[distributed.world_size()]
+    start = sum(counts[: distributed.rank()])
+    return slice(start, start + counts[distributed.rank()])
 
 
 def data(dim: int = 5) -> tuple[Tensor, Tensor]:
@@ -49,7 +54,7 @@ def data(dim: int = 5) -> tuple[Tensor, Tensor]:
     return views[0], views[0] + views[1].flip(1)
 
 
-def trained(loss: Callable[[Tensor, Tensor, Tensor], Tensor], split: tuple[int, ...]) -> Result:
+def trained(loss: Callable[[Tensor, Tensor, Tensor], Tensor], split: Split) -> Result:
     """Loss and gradients of a linear encoder and a temperature."""
     weight = torch.randn(4, 5, generator=torch.Generator().manual_seed(12), dtype=torch.float64).requires_grad_()
     log_temperature = torch.tensor(-0.7, dtype=torch.float64, requires_grad=True)
@@ -84,12 +89,12 @@ class _OwnSlice(torch.autograd.Function):
 
 
 def own_slice_gradient() -> Result:
-    right = objectives.gather
+    right = rows.gather
     try:
-        objectives.gather = lambda tensor, **_: _OwnSlice.apply(tensor)
+        rows.gather = lambda tensor, **_: _OwnSlice.apply(tensor)
         return trained(lambda a, b, t: objectives.nt_xent(a, b, temperature=t), EVEN)
     finally:
-        objectives.gather = right
+        rows.gather = right
 
 
 def supcon(first: Tensor, second: Tensor, temperature: Tensor) -> Tensor:
@@ -120,7 +125,7 @@ def mining() -> Result:
     return {name: buffer.clone() for name, buffer in memory.named_buffers()}
 
 
-def rows_of(split: tuple[int, ...]) -> Result:
+def rows_of(split: Split) -> Result:
     first, second = (view[part(split)] for view in data())
     return {"rows": objectives.nt_xent(first, second, margin=0.1, reduction="none")}
 
@@ -130,7 +135,7 @@ def gathered() -> Result:
     numbers = torch.arange(ROWS)
     return {
         "floats": distributed.gather(first[part(UNEVEN)].view(-1, 5, 1)),
-        "integers": distributed.gather(numbers[part((6, 0))]),
+        "integers": distributed.gather(numbers[part(ONE_HAS_ALL)]),
         "booleans": distributed.gather(numbers[part(UNEVEN)] % 2 == 0),
     }
 
@@ -152,25 +157,27 @@ CASES: dict[str, Callable[[], Result]] = {
 EQUAL = [name for name in CASES if not name.startswith(("rows", "own"))]
 
 
-def work(rank: int, folder: Path) -> None:
+def work(rank: int, world: int, folder: Path) -> None:
     """What one process does."""
     torch.set_num_threads(1)
-    store = dist.FileStore(str(folder / "store"), WORLD)
-    dist.init_process_group("gloo", store=store, rank=rank, world_size=WORLD, timeout=timedelta(seconds=60))
+    store = dist.FileStore(str(folder / "store"), world)
+    dist.init_process_group("gloo", store=store, rank=rank, world_size=world, timeout=timedelta(seconds=60))
     torch.save({name: case() for name, case in CASES.items()}, folder / f"{rank}.pt")
     dist.barrier()
     dist.destroy_process_group()
 
 
-@pytest.fixture(scope="module")
-def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Result]]:
-    """The results of both processes."""
-    folder = tmp_path_factory.mktemp("gloo")
+@pytest.fixture(scope="module", params=WORLDS)
+def ranks(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Result]]:
+    """The results of every process."""
+    folder, world = tmp_path_factory.mktemp("gloo"), request.param
     root = str(Path(antiphon.__file__).parent.parent)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join((root, os.environ.get("PYTHONPATH", "")))}
     workers = [
-        subprocess.Popen([sys.executable, __file__, str(rank), str(folder)], env=environment, stderr=subprocess.PIPE, text=True)
-        for rank in range(WORLD)
+        subprocess.Popen(
+            [sys.executable, __file__, str(rank), str(world), str(folder)], env=environment, stderr=subprocess.PIPE, text=True
+        )
+        for rank in range(world)
     ]
     try:
         errors = [worker.communicate(timeout=120)[1] for worker in workers]
@@ -179,11 +186,11 @@ def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Result]]:
             worker.kill()
     for worker, error in zip(workers, errors, strict=True):
         assert worker.returncode == 0, error
-    return [torch.load(folder / f"{rank}.pt") for rank in range(WORLD)]
+    return [torch.load(folder / f"{rank}.pt") for rank in range(world)]
 
 
 @pytest.mark.parametrize("name", EQUAL)
-def test_two_processes_equal_one(ranks: list[dict[str, Result]], name: str) -> None:
+def test_many_processes_equal_one(ranks: list[dict[str, Result]], name: str) -> None:
     single = CASES[name]()
     for result in ranks:
         assert result[name].keys() == single.keys()
@@ -194,12 +201,12 @@ def test_two_processes_equal_one(ranks: list[dict[str, Result]], name: str) -> N
 def test_the_memory_is_the_same_on_all_ranks(ranks: list[dict[str, Result]]) -> None:
     assert ranks[0]["mining"]["flagged"].any()
     for name, buffer in ranks[0]["mining"].items():
-        assert torch.equal(buffer, ranks[1]["mining"][name]), name
+        assert all(torch.equal(buffer, other["mining"][name]) for other in ranks[1:]), name
 
 
 @pytest.mark.parametrize(("name", "split"), [("rows even", EVEN), ("rows uneven", UNEVEN)])
-def test_unreduced_rows_are_those_of_the_rank(ranks: list[dict[str, Result]], name: str, split: tuple[int, ...]) -> None:
-    single = CASES[name]()["rows"].view(2, ROWS).split(split, dim=1)
+def test_unreduced_rows_are_those_of_the_rank(ranks: list[dict[str, Result]], name: str, split: Split) -> None:
+    single = CASES[name]()["rows"].view(2, ROWS).split(split[len(ranks)], dim=1)
     for result, expected in zip(ranks, single, strict=True):
         torch.testing.assert_close(result[name]["rows"].view(2, -1), expected)
 
@@ -222,4 +229,4 @@ def test_without_a_process_group_nothing_happens() -> None:
 
 
 if __name__ == "__main__":
-    work(int(sys.argv[1]), Path(sys.argv[2]))
+    work(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))

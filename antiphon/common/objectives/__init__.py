@@ -3,7 +3,7 @@
 `info_nce` and `hierarchical` are here the functions; the modules of the same names are reached by a from-import.
 """
 
-from antiphon.common.objectives.base import Objective, PairObjective, ViewOutputs
+from antiphon.common.objectives.base import Objective, PairObjective, ViewOutputs, ViewsObjective
 from antiphon.common.objectives.hierarchical import Hierarchical, hierarchical
 from antiphon.common.objectives.info_nce import SupCon, dcl, info_nce, nt_xent, supcon
 from antiphon.common.objectives.soft import (
@@ -22,6 +22,7 @@ __all__ = [
     "StageSoftContrast",
     "SupCon",
     "ViewOutputs",
+    "ViewsObjective",
     "dcl",
     "hierarchical",
     "info_nce",

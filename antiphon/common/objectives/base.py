@@ -5,8 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from antiphon.common.data.batch import View
@@ -19,8 +21,9 @@ class ViewOutputs:
     """What the learner computed from the views of one batch; only the fields that the objective `needs` are filled.
 
     `index` (B,): rows in the training set. Each list has one entry a view: `frames` (B, T', D), cut to the part that the views
-    share where they share one; `embeddings` (B, D); `projections` (B, P), the head's output; `stages`, lists of (B, T_k, D_k).
-    `random`: streams of this batch for objectives that draw (TS-TCC's time stamp).
+    share where they share one; `embeddings` (B, D); `projections` (B, P), the head's output; `stages`, lists of (B, T_k, D_k);
+    `predictions` (B, P), the predictor's output; `targets` (B, P), without gradient: the projections of the moving-average twin,
+    or the learner's own where there is no twin. `random`: streams of this batch for objectives that draw (TS-TCC's time stamp).
     """
 
     index: Tensor
@@ -29,17 +32,39 @@ class ViewOutputs:
     embeddings: Sequence[Tensor] = ()
     projections: Sequence[Tensor] = ()
     stages: Sequence[Sequence[Tensor]] = ()
+    predictions: Sequence[Tensor] = ()
+    targets: Sequence[Tensor] = ()
     labels: Mapping[str, Tensor] = field(default_factory=dict)
     random: KeyedRandom | None = None
 
 
+def labels_of(outputs: ViewOutputs, name: str = "label") -> Tensor:
+    """The labels `name` of a batch, for objectives that cannot do without.
+
+    Raises:
+        ValueError: if the training set has none.
+    """
+    if name not in outputs.labels:
+        known = ", ".join(outputs.labels) or "no labels at all"
+        raise ValueError(
+            f"this objective learns from labels[{name!r}], but the training set has {known}: use another objective, such as nt_xent"
+        )
+    return outputs.labels[name]
+
+
 class Objective(nn.Module, ABC):
-    """A loss with its parameters, if it has any. `needs` names the fields of `ViewOutputs` that it reads."""
+    """A loss with its parameters and its state, if it has any. `needs` names the fields of `ViewOutputs` that it reads.
+
+    State (a queue, a memory) lives in buffers and is taken in by `forward` while the module is in training mode.
+    """
 
     needs: tuple[str, ...] = ("projections",)
 
     def prepare(self, train: BatchSource) -> None:
         """Called once before training with the training set, for what depends on the data (SoftCLT's distances)."""
+
+    def after_update(self) -> None:
+        """Called after every optimiser step, for constraints on parameters (a clamped temperature, unit prototypes)."""
 
     @abstractmethod
     def forward(self, outputs: ViewOutputs) -> Tensor:
@@ -53,7 +78,36 @@ class Objective(nn.Module, ABC):
 
 
 class PairObjective(Objective):
-    """Any function of two views' projections, ``function(a, b, **options)``, as an objective."""
+    """Any function of two views' projections, ``function(a, b, **options)``, as an objective; more views: the mean over pairs."""
+
+    def __init__(self, function: Callable[..., Tensor], **options: Any) -> None:
+        super().__init__()
+        self.function = function
+        self.options = options
+
+    def _over_pairs(self, outputs: ViewOutputs, **options: Any) -> Tensor:
+        if len(outputs.projections) < 2:
+            raise ValueError(f"a pairwise objective needs two views or more, got {len(outputs.projections)}")
+        losses = [self.function(a, b, **self.options, **options) for a, b in combinations(outputs.projections, 2)]
+        return torch.stack(losses).mean(dim=0)
+
+    def forward(self, outputs: ViewOutputs) -> Tensor:
+        """The scalar loss of a batch."""
+        return self._over_pairs(outputs)
+
+    def per_example(self, outputs: ViewOutputs) -> Tensor:
+        """The loss of each example, (B,): the mean of its anchors' losses."""
+        rows = self._over_pairs(outputs, reduction="none")
+        return rows.view(-1, len(outputs.index)).mean(dim=0)  # (2B,) or (B,) anchors -> (B,)
+
+    def extra_repr(self) -> str:
+        """What the module prints about itself."""
+        options = ", ".join(f"{key}={value}" for key, value in self.options.items())
+        return f"{getattr(self.function, '__name__', self.function)}, {options}"
+
+
+class ViewsObjective(Objective):
+    """Any function of all views' projections at once, ``function(*views, **options)``, as an objective."""
 
     def __init__(self, function: Callable[..., Tensor], **options: Any) -> None:
         super().__init__()
@@ -62,16 +116,4 @@ class PairObjective(Objective):
 
     def forward(self, outputs: ViewOutputs) -> Tensor:
         """The scalar loss of a batch."""
-        first, second = outputs.projections
-        return self.function(first, second, **self.options)
-
-    def per_example(self, outputs: ViewOutputs) -> Tensor:
-        """The loss of each pair, (B,): the mean of its anchors' losses."""
-        first, second = outputs.projections
-        rows = self.function(first, second, **self.options, reduction="none")
-        return rows.view(-1, len(first)).mean(dim=0)  # (2B,) or (B,) anchors -> (B,) pairs
-
-    def extra_repr(self) -> str:
-        """What the module prints about itself."""
-        options = ", ".join(f"{key}={value}" for key, value in self.options.items())
-        return f"{getattr(self.function, '__name__', self.function)}, {options}"
+        return self.function(*outputs.projections, **self.options)

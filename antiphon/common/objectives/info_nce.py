@@ -6,17 +6,14 @@ how much), which do not count, and whether positives stand in the denominator.
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from antiphon.common.distributed import first_row, gather, mean_over_ranks, row_counts
-from antiphon.common.objectives.base import Objective, ViewOutputs
+from antiphon.common.distributed import first_row, gather, row_counts
+from antiphon.common.objectives.base import Objective, ViewOutputs, labels_of
 from antiphon.common.objectives.precision import full_precision
-
-Reduction = Literal["mean", "sum", "none"]
+from antiphon.common.objectives.rows import Reduction, column_mask, gathered_views, reduce_rows
 
 
 def _check(anchors: Tensor, candidates: Tensor, positives: Tensor, ignore: Tensor | None) -> None:
@@ -128,30 +125,6 @@ def info_nce(
     return reduce_rows(rows, reduction)
 
 
-def reduce_rows(rows: Tensor, reduction: Reduction, valid: Tensor | None = None) -> Tensor:
-    """Losses of anchors -> what `reduction` asks for. The mean is over all ranks' valid anchors, the sum over this rank's."""
-    if reduction == "mean":
-        return mean_over_ranks(rows, valid)
-    if reduction not in ("sum", "none"):
-        raise ValueError(f"reduction is {reduction!r}: use 'mean', 'sum' or 'none'")
-    return rows.sum() if reduction == "sum" else rows
-
-
-def _paired(view_a: Tensor, view_b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Two views (B, D) -> this rank's unit vectors (2, B, D), all ranks' (2, n, D), and places (B,) of the former in the latter."""
-    if view_a.ndim != 2 or view_a.shape != view_b.shape:
-        raise ValueError(f"two views must both be (batch, dim), got {tuple(view_a.shape)} and {tuple(view_b.shape)}")
-    local = F.normalize(torch.stack((view_a, view_b), dim=1), dim=-1)
-    counts = row_counts(len(local), device=local.device)
-    columns = torch.arange(len(local), device=local.device) + first_row(counts)
-    return local.transpose(0, 1), gather(local, counts=counts).transpose(0, 1), columns
-
-
-def _columns(indices: Tensor, size: int) -> Tensor:
-    """(N,) column numbers -> (N, size) bool, one True a row."""
-    return torch.zeros(len(indices), size, dtype=torch.bool, device=indices.device).scatter_(1, indices[:, None], True)
-
-
 @full_precision
 def nt_xent(
     view_a: Tensor,
@@ -171,14 +144,14 @@ def nt_xent(
     Returns:
         A scalar, or with reduction "none" this rank's losses: (2B,), those of `view_a` first, or (B,) if not symmetric.
     """
-    local, everyone, own = _paired(view_a, view_b)
+    local, everyone, own = gathered_views(view_a, view_b)
     count = everyone.shape[1]
     if symmetric:
         rows = info_nce(
             local.flatten(0, 1),
             everyone.flatten(0, 1),
             positives=torch.cat((own + count, own)),
-            ignore=_columns(torch.cat((own, own + count)), 2 * count),
+            ignore=column_mask(torch.cat((own, own + count)), 2 * count),
             temperature=temperature,
             margin=margin,
             reduction="none",
@@ -205,13 +178,13 @@ def dcl(
     Returns:
         A scalar, or with reduction "none" this rank's losses (2B,), those of `view_a` first.
     """
-    local, everyone, own = _paired(view_a, view_b)
+    local, everyone, own = gathered_views(view_a, view_b)
     count = everyone.shape[1]
     rows = info_nce(
         local.flatten(0, 1),
         everyone.flatten(0, 1),
         positives=torch.cat((own + count, own)),
-        ignore=_columns(torch.cat((own, own + count)), 2 * count),
+        ignore=column_mask(torch.cat((own, own + count)), 2 * count),
         temperature=temperature,
         positives_in_denominator=False,
         reduction="none",
@@ -239,7 +212,7 @@ def supcon(embeddings: Tensor, labels: Tensor, *, temperature: float | Tensor = 
     local = F.normalize(embeddings, dim=-1)
     counts = row_counts(len(local), device=local.device)
     everyone, everyones_labels = gather(local, counts=counts), gather(labels, with_grad=False, counts=counts)
-    own = _columns(torch.arange(len(local), device=local.device) + first_row(counts), len(everyone))
+    own = column_mask(torch.arange(len(local), device=local.device) + first_row(counts), len(everyone))
     positives = (labels[:, None] == everyones_labels) & ~own
     rows = info_nce(local, everyone, positives=positives, ignore=own, temperature=temperature, reduction="none")
     return reduce_rows(rows, reduction, positives.any(dim=-1))
@@ -258,7 +231,5 @@ class SupCon(Objective):
 
     def forward(self, outputs: ViewOutputs) -> Tensor:
         """The scalar loss of a batch."""
-        if "label" not in outputs.labels:
-            raise ValueError("supervised contrast needs a labelled training set: use another objective, such as nt_xent")
-        labels = outputs.labels["label"].repeat(len(outputs.projections))
+        labels = labels_of(outputs).repeat(len(outputs.projections))
         return supcon(torch.cat(list(outputs.projections)), labels, temperature=self.temperature)

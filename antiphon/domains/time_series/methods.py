@@ -10,7 +10,8 @@ from antiphon.common.data.loader import BatchSource
 from antiphon.common.distributed import first_row, gather, row_counts
 from antiphon.common.heads import Norm, ProjectionHead
 from antiphon.common.objectives.base import Objective, ViewOutputs
-from antiphon.common.objectives.info_nce import info_nce, nt_xent, reduce_rows
+from antiphon.common.objectives.info_nce import info_nce, nt_xent
+from antiphon.common.objectives.rows import reduce_rows
 
 
 class SequenceSummary(nn.Module):
