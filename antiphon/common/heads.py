@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 Norm = Literal["batch", "layer", "none"]
@@ -15,17 +16,25 @@ _ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU}
 class ProjectionHead(nn.Sequential):
     """Embeddings (B, in_dim) -> projections (B, out_dim): `layers` linear maps, norm and activation between them.
 
-    One layer is a plain linear map. The bias of a map that batch norm follows is left out, since the norm would cancel it.
+    `out_dim=None` gives back as many as came in (predictors). One layer is a plain linear map. The bias of a map that batch norm follows is left out, since the norm would cancel it.
     Batch statistics are those of one process; ``norm="layer"`` keeps examples apart.
     """
 
     def __init__(
-        self, in_dim: int, hidden_dim: int, out_dim: int, *, layers: int = 2, norm: Norm = "batch", activation: Activation = "relu"
+        self,
+        in_dim: int,
+        hidden_dim: int,
+        out_dim: int | None = None,
+        *,
+        layers: int = 2,
+        norm: Norm = "batch",
+        activation: Activation = "relu",
     ) -> None:
         if layers < 1:
             raise ValueError(f"a projection head needs at least one layer, got layers={layers}")
         if norm not in (*_NORMS, "none") or activation not in _ACTIVATIONS:
             raise ValueError(f"norm is {norm!r} and activation {activation!r}: use batch, layer or none, and relu or gelu")
+        out_dim = in_dim if out_dim is None else out_dim
         modules: list[nn.Module] = []
         for _ in range(layers - 1):
             modules.append(nn.Linear(in_dim, hidden_dim, bias=norm != "batch"))
@@ -40,3 +49,32 @@ class ProjectionHead(nn.Sequential):
         """(B, in_dim) -> (B, out_dim)."""
         projections: Tensor = super().forward(embeddings)
         return projections
+
+
+class PrototypeHead(nn.Module):
+    """Embeddings (B, in_dim) -> cosines (B, out_dim) with learned prototypes: DINO's head (Caron et al., ICCV 2021).
+
+    A `ProjectionHead` with `layers` maps down to `bottleneck_dim`, unit length, then the prototypes, whose rows count as unit vectors
+    too (weight normalisation with the length fixed at 1).
+    """
+
+    def __init__(
+        self,
+        in_dim: int,
+        hidden_dim: int = 2048,
+        bottleneck_dim: int = 256,
+        out_dim: int = 65536,
+        *,
+        layers: int = 3,
+        norm: Norm = "batch",
+        activation: Activation = "gelu",
+    ) -> None:
+        super().__init__()
+        self.projection = ProjectionHead(in_dim, hidden_dim, bottleneck_dim, layers=layers, norm=norm, activation=activation)
+        self.prototypes = nn.Linear(bottleneck_dim, out_dim, bias=False)
+        self.out_dim = out_dim
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        """(B, in_dim) -> (B, out_dim)."""
+        units = F.normalize(self.projection(embeddings), dim=-1)
+        return F.linear(units, F.normalize(self.prototypes.weight, dim=-1))

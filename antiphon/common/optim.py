@@ -1,8 +1,7 @@
-"""Optimisers, schedules and weight averaging by name."""
+"""Optimisers and schedules by name."""
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -133,29 +132,3 @@ class OptimizerSettings:
             return self.final_lr_share + (1 - self.final_lr_share) * shape[self.schedule]
 
         return factor
-
-
-class AveragedWeights(nn.Module):
-    """A copy of a module whose parameters average those of the original over training.
-
-    `decay=None` is the plain mean of all iterates (TS2Vec); a number is an exponential moving average. Buffers are copied.
-    """
-
-    count: Tensor
-
-    def __init__(self, module: nn.Module, decay: float | None = None) -> None:
-        super().__init__()
-        if decay is not None and not 0.0 <= decay < 1.0:
-            raise ValueError(f"decay must be in [0, 1) or None for the mean of all iterates, got {decay}")
-        self.decay = decay
-        self.module = copy.deepcopy(module).requires_grad_(False)
-        self.register_buffer("count", torch.zeros((), dtype=torch.int64))
-
-    @torch.no_grad()
-    def update(self, module: nn.Module) -> None:
-        """Take in the present weights of `module`."""
-        self.count += 1
-        share = 1.0 / self.count.item() if self.decay is None else (1.0 if self.count == 1 else 1.0 - self.decay)
-        torch._foreach_lerp_(list(self.module.parameters()), list(module.parameters()), share)
-        for own, other in zip(self.module.buffers(), module.buffers(), strict=True):
-            own.copy_(other)

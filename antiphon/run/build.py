@@ -11,7 +11,7 @@ from antiphon.common.data.loader import BatchSource, KeyedLoader
 from antiphon.common.encoder import Encoder
 from antiphon.common.random import seeded_scope
 from antiphon.models import create_encoder
-from antiphon.run.config import instantiate
+from antiphon.run.config import instantiate, parameters
 
 if TYPE_CHECKING:
     from antiphon.common.learners.joint_embedding import JointEmbedding
@@ -45,16 +45,23 @@ def build_encoder(config: Mapping[str, Any], train: BatchSource, *, seed: int) -
 
 def build_learner(config: Mapping[str, Any], train: BatchSource, *, seed: int) -> tuple[JointEmbedding, int]:
     """The learner of a recipe with a new encoder, and the number of steps it is to train."""
+    from torch.nn import Identity
+
     from antiphon.common.learners.joint_embedding import JointEmbedding
-    from antiphon.common.optim import AveragedWeights, OptimizerSettings
+    from antiphon.common.momentum import AveragedWeights
+    from antiphon.common.optim import OptimizerSettings
 
     encoder = build_encoder(config, train, seed=seed)
     training = config["training"]
     steps, epochs = count_steps(training, train)
     with seeded_scope(seed, "other initial weights"):
-        head = instantiate(config["head"], in_dim=encoder.embedding_dim) if config.get("head") else None
-        objective = _with(instantiate, config["objective"], in_dim=encoder.embedding_dim)
+        head = instantiate(config["head"], in_dim=encoder.embedding_dim) if config.get("head") else Identity()
+        projection_dim = encoder.embedding_dim if isinstance(head, Identity) else head.out_dim
+        predictor = instantiate(config["predictor"], in_dim=projection_dim) if config.get("predictor") else None
+        objective = _waiting(config["objective"], in_dim=encoder.embedding_dim, projection_dim=projection_dim)
     objective.prepare(train)
+    objective.begin(encoder, train)
+    twin = instantiate(config["twin"], encoder=encoder, head=head, steps=steps) if config.get("twin") else None
     mining = instantiate(config["pair_mining"], examples=len(train), max_epochs=epochs) if config.get("pair_mining") else None
     averaging = training.get("averaging")
     if averaging is not None and averaging != "mean" and not isinstance(averaging, float):
@@ -64,18 +71,22 @@ def build_learner(config: Mapping[str, Any], train: BatchSource, *, seed: int) -
         instantiate(config["views"]),
         objective,
         head=head,
+        predictor=predictor,
+        twin=twin,
         optimizer=OptimizerSettings(**config["optimizer"]),
         averaging=None if averaging is None else AveragedWeights(encoder, None if averaging == "mean" else averaging),
         pair_mining=mining,
+        **config["learner"],
         steps=steps,
         seed=seed,
     )
     return learner, steps
 
 
-def _with(build: Any, node: Mapping[str, Any], **arguments: Any) -> Any:
-    """Build `node`; the arguments count only where it waits for them (`_partial_: true`)."""
-    return build(node, **arguments) if node.get("_partial_") else build(node)
+def _waiting(node: Mapping[str, Any], **known: Any) -> Any:
+    """Build `node`; where it waits for arguments (`_partial_: true`), it gets those of `known` that it takes."""
+    wanted = parameters(node) if node.get("_partial_") else []
+    return instantiate(node, **{name: value for name, value in known.items() if name in wanted})
 
 
 def count_steps(training: Mapping[str, Any], train: BatchSource) -> tuple[int, int]:

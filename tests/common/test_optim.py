@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from antiphon.common.optim import LARS, AveragedWeights, OptimizerSettings, decay_groups
+from antiphon.common.optim import LARS, OptimizerSettings, decay_groups
 
 
 def network() -> nn.Module:
@@ -62,25 +62,3 @@ def test_unknown_names_are_refused() -> None:
         OptimizerSettings(name="adamax").build(network(), 1)
     with pytest.raises(ValueError, match="unknown schedule 'steps'"):
         OptimizerSettings(schedule="steps").build(network(), 1)
-    with pytest.raises(ValueError, match="decay must be in"):
-        AveragedWeights(network(), 1.5)
-
-
-def test_the_mean_of_all_iterates_and_the_moving_average() -> None:
-    net = nn.Linear(1, 1, bias=False)
-    mean, moving = AveragedWeights(net), AveragedWeights(net, 0.5)
-    for value in (1.0, 2.0, 6.0):
-        net.weight.data.fill_(value)
-        mean.update(net)
-        moving.update(net)
-    assert mean.module.weight.item() == pytest.approx(3.0)
-    assert moving.module.weight.item() == pytest.approx(0.25 * 1 + 0.25 * 2 + 0.5 * 6)
-    assert not any(parameter.requires_grad for parameter in mean.parameters())
-
-
-def test_buffers_are_copied() -> None:
-    net = nn.BatchNorm1d(2)
-    averaged = AveragedWeights(net)
-    net.running_mean.fill_(4.0)
-    averaged.update(net)
-    assert averaged.module.running_mean.tolist() == [4.0, 4.0]

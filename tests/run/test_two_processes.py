@@ -1,4 +1,4 @@
-"""A run on two processes ends with the weights, and the bad-pair memory, of a run on one."""
+"""A run on two processes that encode in chunks ends with the weights, and the bad-pair memory, of a plain run on one."""
 
 import os
 import subprocess
@@ -30,10 +30,10 @@ RECIPE = [
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The same recipe on one process and on two."""
+    """The same recipe on one process, and on two that see 3 of their 8 examples at a time."""
     root = tmp_path_factory.mktemp("ranks")
     run = ["-m", "antiphon", "pretrain", *RECIPE]
-    pair = ["training.trainer.devices=2", "training.trainer.strategy=ddp"]
+    pair = ["training.trainer.devices=2", "training.trainer.strategy=ddp", "learner.chunk_size=3"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     for command in (

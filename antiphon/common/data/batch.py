@@ -68,3 +68,8 @@ class View:
     lengths: Tensor
     mask: Tensor | None = None
     shared: slice | None = None
+
+    def __getitem__(self, rows: slice) -> View:
+        """The same view of some examples."""
+        mask = None if self.mask is None else self.mask[rows]
+        return View(self.signals[rows], self.lengths[rows], mask, self.shared)

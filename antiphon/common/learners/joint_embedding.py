@@ -13,20 +13,30 @@ from torch.nn.functional import normalize
 from antiphon.common.data.batch import SignalBatch, View
 from antiphon.common.distributed import mean_over_ranks
 from antiphon.common.encoder import Encoder
+from antiphon.common.grad_cache import BatchNorms, batch_norms, cached_loss
+from antiphon.common.momentum import AveragedWeights, MomentumTwin
 from antiphon.common.objectives.base import Objective, ViewOutputs
-from antiphon.common.optim import AveragedWeights, OptimizerSettings
+from antiphon.common.optim import OptimizerSettings
 from antiphon.common.pair_mining import BadPairMining
 from antiphon.common.random import KeyedRandom, seeded_scope
 
 Views = Callable[[Tensor, Tensor, KeyedRandom], Sequence[View]]
+Encoded = dict[str, Tensor]
+PROJECTED = {"projections", "predictions", "targets"}  # what needs the head
+POOLED = {"embeddings"} | PROJECTED  # what needs one vector an example
 
 
 class JointEmbedding(pl.LightningModule):
     """Trains `encoder` by `objective` on `views` of each batch.
 
     `views` maps standardised signals (B, C, T), lengths (B,) and keyed randomness to views; `head` maps embeddings to projections
-    (None: the embeddings themselves); `averaging` keeps averaged weights beside the encoder, and these are then what is saved and
-    evaluated; `pair_mining` weighs each example's loss. Every draw, dropout included, is a function of (`seed`, step).
+    (None: the embeddings themselves); `predictor` maps projections to predictions and `twin` gives targets, for objectives that
+    want them (without a twin, targets are the learner's own projections, without gradient); `averaging` keeps averaged weights
+    beside the encoder, and these are then what is saved and evaluated; `pair_mining` weighs each example's loss.
+
+    With `chunk_size` the encoder sees that many examples at a time, so that memory does not grow with the batch; head, predictor
+    and objective still see the whole batch, and the gradient is that of the whole (`antiphon.common.grad_cache`, where
+    `batch_norm` is explained). Every draw, dropout included, is a function of (`seed`, step).
     """
 
     def __init__(
@@ -36,20 +46,35 @@ class JointEmbedding(pl.LightningModule):
         objective: Objective,
         *,
         head: nn.Module | None = None,
+        predictor: nn.Module | None = None,
+        twin: MomentumTwin | None = None,
         optimizer: OptimizerSettings | None = None,
         averaging: AveragedWeights | None = None,
         pair_mining: BadPairMining | None = None,
+        chunk_size: int | None = None,
+        batch_norm: BatchNorms = "refuse",
         steps: int = 1,
         seed: int = 0,
     ) -> None:
         super().__init__()
+        needs = objective.needs
+        if "predictions" in needs and predictor is None:
+            raise ValueError(f"{type(objective).__name__} needs a predictor after the head: add predictor=mlp")
+        if twin is not None and "targets" not in needs:
+            raise ValueError(f"{type(objective).__name__} uses no targets, so the twin would do nothing: leave it out with ~twin")
+        if chunk_size is not None and chunk_size < 1:
+            raise ValueError(f"chunk_size is {chunk_size}: use the number of examples to encode at a time, or null for all")
         self.encoder = encoder
         self.head = head if head is not None else nn.Identity()
+        self.predictor = predictor if "predictions" in needs else None
+        self.twin = twin
         self.objective = objective
         self.averaging = averaging
         self.pair_mining = pair_mining
         self.views = views
         self.settings = optimizer or OptimizerSettings()
+        self.chunk_size = chunk_size
+        self.batch_norm: BatchNorms = batch_norm
         self.steps = steps
         self.seed = seed
         self.metrics: dict[str, Tensor] = {}  # of the last step, for the progress bar and the loggers
@@ -59,10 +84,7 @@ class JointEmbedding(pl.LightningModule):
         """What the run is for: the averaged encoder where weights are averaged, else the encoder itself."""
         if self.averaging is None:
             return self.encoder
-        averaged = self.averaging.module
-        if not isinstance(averaged, Encoder):
-            raise TypeError(f"averaging must hold a copy of the encoder, got {type(averaged).__name__}")
-        return averaged
+        return _as_encoder(self.averaging.module)
 
     def make_views(self, batch: SignalBatch) -> Sequence[View]:
         """The views of a batch, in the encoder's standardised units."""
@@ -73,67 +95,125 @@ class JointEmbedding(pl.LightningModule):
         return KeyedRandom.for_examples(self.seed, batch.epoch, batch.index, step=batch.step)
 
     def outputs(self, batch: SignalBatch, views: Sequence[View]) -> ViewOutputs:
-        """Run the encoder on every view, and the head if the objective wants projections."""
+        """Run encoder and head on every view, and whatever else the objective needs."""
+        return self._finish(batch, views, [self._encode(self.encoder, view) for view in views])
+
+    def _encode(self, encoder: Encoder, view: View) -> Encoded:
+        """What the objective needs of one view from the encoder, by name: embeddings, frames, stages."""
+        needs, encoded = self.objective.needs, {}
+        if "stages" in needs:
+            stages = encoder.stages(view.signals, view.lengths)
+            encoded = {f"stage {number}": stage for number, stage in enumerate(stages)}
+            whole = stages[-1]
+        elif "frames" in needs and view.shared is not None:  # some encoders leave the others out before their costliest layers
+            whole = encoder.encode_kept(view.signals, view.lengths, mask=view.mask, keep=view.shared)
+        else:
+            whole = encoder.encode(view.signals, view.lengths, mask=view.mask)
+        if "frames" in needs or POOLED.isdisjoint(needs):  # something must be there for the monitor to compare
+            encoded["frames"] = whole
+        if not POOLED.isdisjoint(needs):
+            encoded["embeddings"] = encoder.pool(whole, view.lengths, view.signals.shape[-1])
+        return encoded
+
+    def _finish(self, batch: SignalBatch, views: Sequence[View], encoded: Sequence[Encoded]) -> ViewOutputs:
+        """Heads and targets: from what the encoder gave to what the objective reads."""
         needs = self.objective.needs
-        frames: list[Tensor] = []
-        embeddings: list[Tensor] = []
-        stages: list[list[Tensor]] = []
-        for view in views:
-            if "stages" in needs:
-                stages.append(self.encoder.stages(view.signals, view.lengths))
-                whole = stages[-1][-1]
-            else:
-                whole = self._frames(view, cut="frames" in needs)
-            frames.append(whole)
-            if "projections" in needs or "embeddings" in needs:
-                embeddings.append(self.encoder.pool(whole, view.lengths, view.signals.shape[-1]))
-        projections = [self.head(embedding) for embedding in embeddings] if "projections" in needs else []
+        projections: list[Tensor] = []
+        if not PROJECTED.isdisjoint(needs):
+            projections = [self.head(view["embeddings"]) for view in encoded]
         return ViewOutputs(
             index=batch.index,
             views=views,
-            frames=frames,
-            embeddings=embeddings,
+            frames=[view["frames"] for view in encoded if "frames" in view],
+            embeddings=[view["embeddings"] for view in encoded if "embeddings" in view],
             projections=projections,
-            stages=stages,
+            stages=[[tensor for name, tensor in view.items() if name.startswith("stage")] for view in encoded if "stages" in needs],
+            predictions=[] if self.predictor is None else [self.predictor(projection) for projection in projections],
+            targets=self._targets(views, projections) if "targets" in needs else [],
             labels=batch.labels,
             random=self.randomness(batch).fold("objective"),
         )
 
-    def _frames(self, view: View, *, cut: bool) -> Tensor:
-        """Frames of a view; `cut` keeps those that the views share, which some encoders can do before their costliest layers."""
-        if not cut or view.shared is None:
-            return self.encoder.encode(view.signals, view.lengths, mask=view.mask)
-        return self.encoder.encode_kept(view.signals, view.lengths, mask=view.mask, keep=view.shared)
+    @torch.no_grad()
+    def _targets(self, views: Sequence[View], projections: Sequence[Tensor]) -> list[Tensor]:
+        if self.twin is None:
+            return [projection.detach() for projection in projections]
+        encoder = _as_encoder(self.twin.encoder)
+        chunks = self._chunks(len(views[0].signals))
+        return [self.twin.head(torch.cat([self._encode(encoder, view[rows])["embeddings"] for rows in chunks])) for view in views]
+
+    def _chunks(self, examples: int) -> list[slice]:
+        size = self.chunk_size or examples
+        return [slice(start, start + size) for start in range(0, examples, size)]
 
     def training_step(self, batch: SignalBatch, _: int = 0) -> Tensor:
         """The loss of a batch."""
         with seeded_scope(self.seed, batch.step, self.global_rank):
-            outputs = self.outputs(batch, self.make_views(batch))
-            if self.pair_mining is None:
-                loss = self.objective(outputs)
-            else:
-                losses = self.objective.per_example(outputs)
-                loss = mean_over_ranks(losses * self.pair_mining.weights(batch.index, losses.detach(), batch.epoch))
-                self.pair_mining.record(batch.index, losses.detach(), batch.epoch)
+            views = self.make_views(batch)
+            chunked = self.chunk_size is not None
+            loss = self._chunked_loss(batch, views) if chunked else self._loss(batch, self.outputs(batch, views))
         if not torch.isfinite(loss):
             raise FloatingPointError(
                 f"the loss is {loss.item()} at step {batch.step}: lower optimizer.lr, raise the temperature, or check the data for "
                 "infinite values"
             )
+        return loss
+
+    def _loss(self, batch: SignalBatch, outputs: ViewOutputs) -> Tensor:
+        if self.pair_mining is None:
+            loss = self.objective(outputs)
+        else:
+            losses = self.objective.per_example(outputs)
+            loss = mean_over_ranks(losses * self.pair_mining.weights(batch.index, losses.detach(), batch.epoch))
+            self.pair_mining.record(batch.index, losses.detach(), batch.epoch)
         self.metrics = {"loss": loss.detach(), **similarity_means(outputs)}
         return loss
 
+    def _chunked_loss(self, batch: SignalBatch, views: Sequence[View]) -> Tensor:
+        names: list[list[str]] = []
+
+        def encode(rows: slice) -> list[Tensor]:
+            with batch_norms(self.encoder, self.batch_norm):
+                encoded = [self._encode(self.encoder, view[rows]) for view in views]
+            names[:] = [list(view) for view in encoded]
+            return [tensor for view in encoded for tensor in view.values()]
+
+        def loss(tensors: list[Tensor]) -> Tensor:
+            rest = iter(tensors)
+            encoded = [{name: next(rest) for name in view} for view in names]
+            return self._loss(batch, self._finish(batch, views, encoded))
+
+        modules = [self.head, self.objective] + ([] if self.predictor is None else [self.predictor])
+        return cached_loss(
+            encode,
+            self._chunks(len(batch)),
+            loss,
+            encoder_parameters=self.encoder.parameters(),
+            loss_parameters=[parameter for module in modules for parameter in module.parameters()],
+        )
+
     def optimizer_step(self, *arguments: Any, **options: Any) -> None:
-        """Update, and take the new weights into the average; here, so that a checkpoint after this step holds both."""
+        """Update, and let all that follows the weights follow; here, so that a checkpoint after this step holds both."""
         super().optimizer_step(*arguments, **options)
+        self.objective.after_update()
+        if self.twin is not None:
+            self.twin.follow(self.encoder, self.head)
         if self.averaging is not None:
             self.averaging.update(self.encoder)
 
     def configure_optimizers(self) -> Any:
-        """The optimiser of encoder, head and objective with its schedule by step."""
+        """The optimiser of all that is trained, with its schedule by step."""
         trained = nn.ModuleList([self.encoder, self.head, self.objective])
+        if self.predictor is not None:
+            trained.append(self.predictor)
         optimizer, schedule = self.settings.build(trained, self.steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def _as_encoder(module: nn.Module) -> Encoder:
+    if not isinstance(module, Encoder):
+        raise TypeError(f"expected a copy of the encoder, got {type(module).__name__}")
+    return module
 
 
 @torch.no_grad()

@@ -15,8 +15,9 @@ from antiphon.common.heads import ProjectionHead
 from antiphon.common.learners.joint_embedding import JointEmbedding
 from antiphon.common.learners.monitor import Monitor
 from antiphon.common.learners.training import CsvLogger, Interrupted, TrainingSettings, fit
+from antiphon.common.momentum import AveragedWeights
 from antiphon.common.objectives import Hierarchical, PairObjective, nt_xent
-from antiphon.common.optim import AveragedWeights, OptimizerSettings
+from antiphon.common.optim import OptimizerSettings
 from antiphon.common.pair_mining import BadPairMining
 from antiphon.domains.time_series import TimeSeriesSet
 from antiphon.domains.time_series.augmentations import Jitter, OverlappingCrops, Scaling

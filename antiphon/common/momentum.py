@@ -1,0 +1,74 @@
+"""Copies of modules that follow the original: averaged weights for evaluation, and the moving-average twin that gives targets."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+class AveragedWeights(nn.Module):
+    """A copy of a module whose parameters average those of the original over training.
+
+    `decay=None` is the plain mean of all iterates (TS2Vec); a number is an exponential moving average that starts from the weights
+    the copy was made of. Buffers are copied.
+    """
+
+    count: Tensor
+
+    def __init__(self, module: nn.Module, decay: float | None = None) -> None:
+        super().__init__()
+        if decay is not None and not 0.0 <= decay <= 1.0:
+            raise ValueError(f"decay must be between 0 and 1, or None for the mean of all iterates, got {decay}")
+        self.decay = decay
+        self.module = copy.deepcopy(module).requires_grad_(False)
+        self.register_buffer("count", torch.zeros((), dtype=torch.int64))
+
+    def share(self) -> float:
+        """How much of the present weights the next update takes in."""
+        return 1.0 / (self.count.item() + 1) if self.decay is None else 1.0 - self.decay
+
+    @torch.no_grad()
+    def update(self, module: nn.Module) -> None:
+        """Take in the present weights of `module`."""
+        torch._foreach_lerp_(list(self.module.parameters()), list(module.parameters()), self.share())
+        self.count += 1
+        for own, other in zip(self.module.buffers(), module.buffers(), strict=True):
+            own.copy_(other)
+
+
+class MomentumTwin(AveragedWeights):
+    """The slow copy of encoder and head whose projections are targets (MoCo, He et al. 2020; BYOL, Grill et al. 2020).
+
+    The decay rises from `decay` to `final_decay` along a half cosine over `steps` updates (BYOL: 0.996 to 1); equal values keep it
+    constant (MoCo: 0.999).
+    """
+
+    module: nn.ModuleDict
+
+    def __init__(self, encoder: nn.Module, head: nn.Module, *, decay: float = 0.996, final_decay: float = 1.0, steps: int) -> None:
+        super().__init__(nn.ModuleDict({"encoder": encoder, "head": head}), decay)
+        if not decay <= final_decay <= 1.0:
+            raise ValueError(f"final_decay is {final_decay}: use a value between decay ({decay}) and 1")
+        self.first_decay, self.final_decay, self.steps = decay, final_decay, steps
+
+    @property
+    def encoder(self) -> nn.Module:
+        """The slow encoder."""
+        return self.module["encoder"]
+
+    @property
+    def head(self) -> nn.Module:
+        """The slow head."""
+        return self.module["head"]
+
+    def share(self) -> float:
+        """How much of the present weights the next update takes in."""
+        done = min(1.0, self.count.item() / max(1, self.steps))
+        return (1.0 - self.final_decay) + (self.final_decay - self.first_decay) * 0.5 * (1.0 + math.cos(math.pi * done))
+
+    def follow(self, encoder: nn.Module, head: nn.Module) -> None:
+        """Take in the present weights of both."""
+        self.update(nn.ModuleDict({"encoder": encoder, "head": head}))
