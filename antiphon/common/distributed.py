@@ -9,7 +9,7 @@ a no-op where no process group is initialised.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -93,6 +93,73 @@ def gather(tensor: Tensor, *, with_grad: bool = True, counts: Sequence[int] | No
         gathered: Tensor = _GatherRows.apply(tensor, counts)
         return gathered
     return _gather_rows(tensor.detach(), counts)
+
+
+def _shift(rows: Tensor, count: int, step: int) -> Tensor:
+    """Hand `rows` to the rank `step` further on, and receive `count` rows from the rank as far behind."""
+    received = rows.new_empty(count, *rows.shape[1:])
+    here, world = rank(), world_size()
+    transfers = []  # both sides know the counts, and nobody sends an empty tensor
+    if len(rows):
+        transfers.append(dist.P2POp(dist.isend, rows.contiguous(), (here + step) % world))
+    if count:
+        transfers.append(dist.P2POp(dist.irecv, received, (here - step) % world))
+    for request in dist.batch_isend_irecv(transfers) if transfers else ():
+        request.wait()
+    return received
+
+
+class _Hop(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, count: int) -> Tensor:
+        ctx.sent = len(rows)
+        return _shift(rows, count, 1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return _shift(gradient, ctx.sent, -1), None  # the rows went forwards, their gradient comes back
+
+
+def ring(tensor: Tensor, *, counts: Sequence[int] | None = None) -> Iterator[Tensor]:
+    """The rows of one rank after another: this rank's, then those of the rank before it, and so on round the ring.
+
+    What `gather` would concatenate, a block at a time and from neighbour to neighbour. The backward pass sends gradients the
+    opposite way, so that each rank gets the sum over ranks of the gradient of its own rows. Every rank must go through the whole
+    iterator and use every block in its loss, since each hop is a transfer, forwards and backwards. `counts` as for `gather`.
+    """
+    counts = row_counts(len(tensor), device=tensor.device) if counts is None else counts
+    yield tensor
+    for hop in range(1, len(counts)):
+        tensor = _Hop.apply(tensor, counts[rank() - hop])  # a negative place counts from the end, as ranks on a ring do
+        yield tensor
+
+
+class _SumOverRanks(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor) -> Tensor:
+        total = tensor.contiguous().clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        # Every rank's loss depends on the sum, hence on every rank's part of it.
+        total = gradient.contiguous().clone()
+        dist.all_reduce(total)
+        return total
+
+
+def sum_over_ranks(tensor: Tensor) -> Tensor:
+    """The sum of all ranks' tensors (of one shape), for batch statistics; its backward pass sums the ranks' gradients.
+
+    A loss that every rank computes alike from such sums has, averaged over ranks, the gradient of a single process.
+    """
+    if world_size() == 1:
+        return tensor
+    total: Tensor = _SumOverRanks.apply(tensor)
+    return total
 
 
 def mean_over_ranks(rows: Tensor, valid: Tensor | None = None) -> Tensor:

@@ -54,8 +54,8 @@ class ProjectionHead(nn.Sequential):
 class PrototypeHead(nn.Module):
     """Embeddings (B, in_dim) -> cosines (B, out_dim) with learned prototypes: DINO's head (Caron et al., ICCV 2021).
 
-    A `ProjectionHead` with `layers` maps down to `bottleneck_dim`, unit length, then the prototypes, whose rows count as unit vectors
-    too (weight normalisation with the length fixed at 1).
+    A `ProjectionHead` with `layers` maps down to `bottleneck_dim`, unit length, then the prototypes, whose rows count as unit
+    vectors too (weight normalisation with the length fixed at 1).
     """
 
     def __init__(

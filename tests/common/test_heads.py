@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from antiphon.common.heads import ProjectionHead
+from antiphon.common.heads import ProjectionHead, PrototypeHead
 
 
 @pytest.mark.parametrize("norm", ["batch", "layer", "none"])
@@ -28,3 +28,12 @@ def test_errors() -> None:
         ProjectionHead(6, 10, 4, norm="group")
     with pytest.raises(ValueError, match="activation 'tanh'"):
         ProjectionHead(6, 10, 4, activation="tanh")
+
+
+def test_prototypes_give_cosines() -> None:
+    torch.manual_seed(0)
+    head, embeddings = PrototypeHead(6, 10, 3, 8, layers=2, norm="layer"), torch.randn(5, 6)
+    found, bottleneck, weight = head(embeddings), head.projection(embeddings), head.prototypes.weight
+    assert found.shape == (5, head.out_dim)
+    expected = [[torch.cosine_similarity(row, prototype, dim=0).item() for prototype in weight] for row in bottleneck]
+    torch.testing.assert_close(found, torch.tensor(expected))

@@ -8,6 +8,7 @@ from antiphon.common.evaluation.geometry import (
     effective_rank,
     is_collapsed,
     mean_cosine,
+    modality_gap,
     positive_negative_similarity,
     rankme,
     tolerance,
@@ -17,13 +18,16 @@ from antiphon.common.evaluation.intervals import Interval, mean_interval, paired
 from antiphon.common.evaluation.knn import knn_accuracy, knn_predict
 from antiphon.common.evaluation.probes import linear_probe, svm_probe
 from antiphon.common.evaluation.scores import ProbeResult
+from antiphon.common.evaluation.sparsity import active_dimensions, class_consistency, sparsity
 
 __all__ = [
     "FewLabelCurve",
     "Interval",
     "PairSimilarity",
     "ProbeResult",
+    "active_dimensions",
     "alignment",
+    "class_consistency",
     "collapse_reasons",
     "draw_labels",
     "effective_rank",
@@ -34,9 +38,11 @@ __all__ = [
     "linear_probe",
     "mean_cosine",
     "mean_interval",
+    "modality_gap",
     "paired_difference",
     "positive_negative_similarity",
     "rankme",
+    "sparsity",
     "svm_probe",
     "tolerance",
     "uniformity",

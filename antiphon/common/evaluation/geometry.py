@@ -55,6 +55,14 @@ def uniformity(embeddings: Embeddings, *, t: float = 2.0) -> float:
     return float(torch.stack(parts).logsumexp(dim=0)) - math.log(len(unit) * (len(unit) - 1) / 2)
 
 
+def modality_gap(first: Embeddings, second: Embeddings) -> float:
+    """Distance between the mean unit vectors of two modalities (Liang et al., NeurIPS 2022): 0 to 2; the rows need not be pairs."""
+    a, b = _unit_rows(first, "first modality"), _unit_rows(second, "second modality")
+    if a.shape[1] != b.shape[1]:
+        raise ValueError(f"both modalities must have one dimension, got shapes {tuple(a.shape)} and {tuple(b.shape)}")
+    return float((a.mean(dim=0) - b.mean(dim=0).to(a.device)).norm())
+
+
 def _chunks(rows: Tensor) -> Iterator[tuple[int, Tensor]]:
     for start in range(0, len(rows), _CHUNK_ROWS):
         yield start, rows[start : start + _CHUNK_ROWS]

@@ -195,7 +195,14 @@ class JointEmbedding(pl.LightningModule):
     def optimizer_step(self, *arguments: Any, **options: Any) -> None:
         """Update, and let all that follows the weights follow; here, so that a checkpoint after this step holds both."""
         super().optimizer_step(*arguments, **options)
-        self.objective.after_update()
+        self.after_update()
+
+    def after_update(self) -> None:
+        """What has to happen after every update: constraints of the objective and the predictor, the twin, the average."""
+        for module in (self.objective, self.predictor):
+            constrain = getattr(module, "after_update", None)
+            if constrain is not None:
+                constrain()
         if self.twin is not None:
             self.twin.follow(self.encoder, self.head)
         if self.averaging is not None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from inspect import signature
 from itertools import combinations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,9 @@ from torch import Tensor, nn
 from antiphon.common.data.batch import View
 from antiphon.common.data.loader import BatchSource
 from antiphon.common.random import KeyedRandom
+
+if TYPE_CHECKING:
+    from antiphon.common.encoder import Encoder
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,9 @@ class Objective(nn.Module, ABC):
     def prepare(self, train: BatchSource) -> None:
         """Called once before training with the training set, for what depends on the data (SoftCLT's distances)."""
 
+    def begin(self, encoder: Encoder, train: BatchSource) -> None:
+        """Called once before training with the encoder as it then is, for what depends on both (the centre of normal data)."""
+
     def after_update(self) -> None:
         """Called after every optimiser step, for constraints on parameters (a clamped temperature, unit prototypes)."""
 
@@ -72,9 +79,8 @@ class Objective(nn.Module, ABC):
 
     def per_example(self, outputs: ViewOutputs) -> Tensor:
         """The loss of each example, (B,), whose mean is `forward`; needed by bad-pair mining."""
-        raise TypeError(
-            f"{type(self).__name__} has no loss per example: bad-pair mining needs a pairwise objective (nt_xent, dcl, ...)"
-        )
+        name = type(self).__name__
+        raise TypeError(f"{name} has no loss per example: bad-pair mining needs a pairwise objective (nt_xent, dcl, ...)")
 
 
 class PairObjective(Objective):
@@ -97,6 +103,8 @@ class PairObjective(Objective):
 
     def per_example(self, outputs: ViewOutputs) -> Tensor:
         """The loss of each example, (B,): the mean of its anchors' losses."""
+        if "reduction" not in signature(self.function).parameters:
+            raise TypeError(f"{self.function} has no loss per example: bad-pair mining needs a pairwise one (nt_xent, dcl, ...)")
         rows = self._over_pairs(outputs, reduction="none")
         return rows.view(-1, len(outputs.index)).mean(dim=0)  # (2B,) or (B,) anchors -> (B,)
 

@@ -12,6 +12,7 @@ from antiphon.common.evaluation import (
     effective_rank,
     is_collapsed,
     mean_cosine,
+    modality_gap,
     positive_negative_similarity,
     rankme,
     tolerance,
@@ -128,3 +129,12 @@ def test_errors_name_the_remedy():
         rankme(np.array([[np.inf, 1.0]]))
     with pytest.raises(ValueError, match="not empty"):
         effective_rank(np.ones((0, 3)))
+
+
+def test_modality_gap():
+    assert modality_gap(U, V) == pytest.approx(math.hypot(0.2, 0.4))
+    rows = draw(20, 4)
+    assert modality_gap(rows, 5 * rows[::-1]) == pytest.approx(0.0, abs=1e-12)
+    assert modality_gap(np.array([[2.0, 0.0]]), np.array([[-1.0, 0.0]] * 3)) == pytest.approx(2.0)
+    with pytest.raises(ValueError, match="one dimension"):
+        modality_gap(rows, rows[:, :2])

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from antiphon.common import objectives
+from antiphon.common.random import KeyedRandom
 
 Loss = Callable[[Sequence[Tensor], Tensor], Tensor]
 
@@ -37,13 +38,121 @@ class Case:
 
 CLASSES = torch.tensor([0, 1, 0, 2, 1, 0])
 
+
+def predictive_coding(views: Sequence[Tensor], negatives: str) -> Tensor:
+    """CPC where the views are successive frames, and each frame is its own context."""
+    frames = torch.stack(tuple(views), dim=1)
+    weights = torch.randn(2, 4, 4, generator=torch.Generator().manual_seed(7), dtype=torch.float64)
+    weights = weights.to(torch.promote_types(frames.dtype, torch.float32))
+    return objectives.cpc(frames, frames, weights, negatives=negatives)
+
+
+PROTOTYPES = torch.randn(3, 4, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+
+
+def swav(views: Sequence[Tensor], rows: Tensor) -> Tensor:
+    return objectives.swav(*views, prototypes=PROTOTYPES.to(torch.promote_types(views[0].dtype, torch.float32)))
+
+
+def both_ways(views: Sequence[Tensor], loss: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    return (loss(views[0], views[1]) + loss(views[1], views[0])) / 2
+
+
+def dino(first: Tensor, second: Tensor) -> Tensor:
+    return objectives.dino(first, second, center=torch.tensor([-0.5, 0.25, 1.0, 0.0], dtype=first.dtype))
+
+
+QUEUE = torch.nn.functional.normalize(torch.randn(7, 4, generator=torch.Generator().manual_seed(3), dtype=torch.float64), dim=-1)
+AVERAGES = torch.tensor([0.5, -0.3, -torch.inf, 1.0, 0.1, -1.0])  # logarithms of moving averages, one of an example never seen
+TEMPERATURES = torch.tensor([0.1, 0.3, 0.5, 0.9, 0.2, 0.05])
+
+
+def streams(rows: Tensor) -> KeyedRandom:
+    return KeyedRandom.for_examples(0, 0, rows)
+
+
+def mochi(first: Tensor, second: Tensor, rows: Tensor) -> Tensor:
+    return objectives.mochi(first, second, QUEUE, random=streams(rows), hardest=4, pairs=3, with_query=2)
+
+
+def transformed(first: Tensor, second: Tensor, rows: Tensor) -> Tensor:
+    return objectives.feature_transformation(first, second, QUEUE, random=streams(rows))
+
+
+CENTER = torch.tensor([0.3, -0.1, 0.2, 0.4])
+TARGETS = torch.tensor([3.0, 1.0, 4.0, 3.0, 9.0, 2.5])
+PREDICTIONS = torch.tensor([3.2, 3.1, 2.9, 1.0, 3.3, 2.7])
+SHUFFLES = torch.tensor([[0, 1, 2, 3], [2, 0, 1, 3], [0, 3, 1, 2]])
+
+
+def protoclr(views: Sequence[Tensor], rows: Tensor) -> Tensor:
+    return objectives.protoclr(torch.cat(tuple(views)), CLASSES[rows].repeat(len(views)))
+
+
+def conr(views: Sequence[Tensor], rows: Tensor) -> Tensor:
+    labels, predictions = (values[rows].repeat(len(views)) for values in (TARGETS, PREDICTIONS))
+    return objectives.conr(torch.cat(tuple(views)), labels, predictions)
+
+
+def supremix(views: Sequence[Tensor], rows: Tensor) -> Tensor:
+    return objectives.supremix(*views, labels=TARGETS[rows], random=KeyedRandom.for_examples(0, 0, rows))
+
+
+def sepclr(views: Sequence[Tensor], rows: Tensor) -> Tensor:
+    return objectives.sepclr(*views, is_target=CLASSES[rows] > 0, common_dim=2, salient_weight=10.0, background_weight=10.0)
+
+
+def whitened_cse(views: Sequence[Tensor], _: Tensor) -> Tensor:
+    return objectives.whitened_cse(*views, permutations=SHUFFLES, groups=2, temperature=0.2)
+
+
 CASES = [
     Case("nt_xent", lambda views, _: objectives.nt_xent(*views)),
     Case("nt_xent margin", lambda views, _: objectives.nt_xent(*views, margin=0.2)),
     Case("nt_xent one way", lambda views, _: objectives.nt_xent(*views, symmetric=False), swap=False),
     Case("dcl", lambda views, _: objectives.dcl(*views)),
     Case("dclw", lambda views, _: objectives.dcl(*views, sigma=0.5), stops_gradient=True),
+    Case("dhel", lambda views, _: objectives.dhel(*views)),
+    Case("dhel one-sided", lambda views, _: objectives.dhel(*views, both_spread=False), swap=False),
+    Case("mv_dhel", lambda views, _: objectives.mv_dhel(*views), views=3),
+    Case("mv_info_nce", lambda views, _: objectives.mv_info_nce(*views), views=3),
+    Case("mv_info_nce cross", lambda views, _: objectives.mv_info_nce(*views, energy="cross"), views=3),
+    Case("vicreg", lambda views, _: objectives.vicreg(*views), cosines=False, alone=False),
+    Case("barlow_twins", lambda views, _: objectives.barlow_twins(*views), cosines=False, alone=False),
+    Case("swav", swav, stops_gradient=True),
+    Case("byol", lambda views, _: both_ways(views, objectives.byol), stops_gradient=True),
+    Case("simsiam", lambda views, _: objectives.simsiam(*views), stops_gradient=True),
+    Case("dino", lambda views, _: both_ways(views, dino), cosines=False, stops_gradient=True),
+    Case("moco", lambda views, _: both_ways(views, lambda a, b: objectives.moco(a, b, QUEUE, margin=0.1)), stops_gradient=True),
+    Case("moco_v3", lambda views, _: both_ways(views, objectives.moco_v3), stops_gradient=True),
+    Case("mochi", lambda views, rows: both_ways(views, lambda a, b: mochi(a, b, rows)), stops_gradient=True),
+    Case("feature_transformation", lambda views, rows: both_ways(views, lambda a, b: transformed(a, b, rows)), stops_gradient=True),
+    Case("hcl", lambda views, _: objectives.hcl(*views)),
+    Case("debiased", lambda views, _: objectives.hcl(*views, hardness=0.0, positive_prior=0.3)),
+    Case("cacr", lambda views, _: objectives.cacr(*views), views=3),
+    Case("sogclr", lambda views, rows: objectives.sogclr(*views, AVERAGES[rows])[0], stops_gradient=True),
+    Case("isogclr", lambda views, rows: objectives.isogclr(*views, AVERAGES[rows], TEMPERATURES[rows])[0], stops_gradient=True),
+    Case("groco", lambda views, _: objectives.groco(*views, negatives=3), views=3, stops_gradient=True),
+    Case("groco for all", lambda views, _: objectives.groco(*views, negatives=3, stop_gradient=False)),
     Case("supcon", lambda views, rows: objectives.supcon(torch.cat(tuple(views)), CLASSES[rows].repeat(len(views)))),
+    Case("clip", lambda views, _: objectives.clip(*views, scale=5.0)),
+    Case("siglip", lambda views, _: objectives.siglip(*views, scale=5.0, bias=-2.0)),
+    Case("cwcl", lambda views, _: objectives.cwcl(*views, scale=5.0), swap=False, stops_gradient=True),
+    Case("alignment", lambda views, _: objectives.alignment(*views)),
+    Case("uniformity", lambda views, _: objectives.uniformity(views[0]), views=1),
+    Case("cross uniformity", lambda views, _: objectives.cross_uniformity(*views)),
+    Case("align uniform", lambda views, _: objectives.align_uniform(*views, cross_weight=0.5), views=3),
+    Case("cpc", lambda views, _: predictive_coding(views, "same_time"), views=4, swap=False, cosines=False),
+    Case("cpc batch", lambda views, _: predictive_coding(views, "batch"), views=4, swap=False, cosines=False),
+    Case("protoclr", protoclr),
+    Case("mean_shifted", lambda views, _: objectives.mean_shifted(*views, center=CENTER)),
+    Case("mean_shifted angular", lambda views, _: objectives.mean_shifted(*views, center=CENTER, angular_center=True)),
+    Case("non_negative", lambda views, _: objectives.non_negative(*views), stops_gradient=True),
+    Case("non_negative relu", lambda views, _: objectives.non_negative(*views, activation=torch.relu)),
+    Case("conr", conr),
+    Case("supremix", supremix, swap=False, stops_gradient=True),
+    Case("sepclr", sepclr, cosines=False),
+    Case("whitened_cse", whitened_cse, swap=False, cosines=False, alone=False),
 ]
 
 

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from antiphon.common.objectives.base import PairObjective, ViewOutputs
-from antiphon.common.objectives.info_nce import dcl, info_nce, nt_xent, supcon
+from antiphon.common.objectives.info_nce import dcl, info_nce, nt_xent
+from antiphon.common.objectives.supervised import supcon
 
 TOY_A = torch.tensor([[1.0, 0.0], [0.0, 1.0]], dtype=torch.float64)
 TOY_B = torch.tensor([[0.6, 0.8], [0.0, 1.0]], dtype=torch.float64)

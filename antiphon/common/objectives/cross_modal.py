@@ -1,0 +1,217 @@
+"""Contrast between two towers: CLIP / CLAP, SigLIP, CWCL, and the objectives that learn their scale."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from antiphon.common.distributed import first_row, gather, ring, row_counts, world_size
+from antiphon.common.objectives.base import Objective, PairObjective, ViewOutputs
+from antiphon.common.objectives.info_nce import info_nce
+from antiphon.common.objectives.precision import full_precision
+from antiphon.common.objectives.rows import Reduction, column_mask, gathered_views, reduce_rows
+from antiphon.common.objectives.temperature import LearnedScale
+from antiphon.common.objectives.uniformity import align_uniform
+from antiphon.common.tiled import logsumexp_both_ways, softplus_sum
+
+Exchange = Literal["ring", "gather"]
+# This rank's unit rows (B, D) and all ranks' (n, D) of one modality -> how positive each is for each, (B, n), not negative.
+PairWeights = Callable[[Tensor, Tensor], Tensor]
+
+
+@full_precision
+def clip(
+    first: Tensor, second: Tensor, *, scale: float | Tensor, tiled: bool = False, reduction: Reduction = "mean"
+) -> Tensor:
+    """CLIP's and CLAP's loss (Radford et al., ICML 2021): each row has to find its partner in the other modality, both ways.
+
+    Rows (B, D) and (B, D) are L2-normalised here; `scale` multiplies cosines, 1 / temperature. The mean over both directions of two
+    one-way InfoNCE losses, candidates from all ranks. There is no bias: a softmax does not see it. `tiled` never holds the
+    similarities; on one process both directions share one pass.
+
+    Returns:
+        A scalar, or with reduction "none" this rank's losses (2B,), first to second before second to first.
+    """
+    local, everyone, own = gathered_views(first, second)
+    if tiled and world_size() == 1:
+        scaled = local[0] * scale
+        positives = (scaled * local[1]).sum(dim=-1)
+        return reduce_rows(torch.cat(logsumexp_both_ways(scaled, local[1])) - positives.repeat(2), reduction)
+    there = info_nce(local[0], everyone[1], positives=own, temperature=1.0 / scale, tiled=tiled, reduction="none")
+    back = info_nce(local[1], everyone[0], positives=own, temperature=1.0 / scale, tiled=tiled, reduction="none")
+    return reduce_rows(torch.cat((there, back)), reduction)
+
+
+def cosine_weights(rows: Tensor, everyone: Tensor) -> Tensor:
+    """CWCL's weights, (1 + cosine) / 2 of unit rows: (B, D), (n, D) -> (B, n)."""
+    return (0.5 + 0.5 * rows @ everyone.T).clamp_min(0.0)
+
+
+@full_precision
+def cwcl(
+    trained: Tensor,
+    frozen: Tensor,
+    *,
+    scale: float | Tensor,
+    weights: PairWeights = cosine_weights,
+    reduction: Reduction = "mean",
+) -> Tensor:
+    """Continuously weighted contrastive loss (Srinivasa et al., NeurIPS 2023), for a tower trained towards a frozen one.
+
+    From the trained to the frozen modality every candidate is a positive by its weight, a function of the frozen embeddings alone
+    that carries no gradient; an anchor's weights are divided by their sum. The other direction is the ordinary cross-entropy. The
+    two are **added**, so with identity weights this is twice CLIP. Rows (B, D) and (B, D) are L2-normalised here. There is no
+    official code: that weights are divided by their sum, and the temperature of CLIP, are this library's reading.
+
+    Returns:
+        A scalar, or with reduction "none" this rank's losses (B,), both directions added.
+    """
+    local, everyone, own = gathered_views(trained, frozen)
+    with torch.no_grad():
+        positives = weights(local[1], everyone[1])
+    there = info_nce(local[0], everyone[1], positives=positives, temperature=1.0 / scale, reduction="none")
+    back = info_nce(local[1], everyone[0], positives=own, temperature=1.0 / scale, reduction="none")
+    return reduce_rows(there + back, reduction)
+
+
+def _sigmoid_losses(
+    anchors: Tensor, candidates: Tensor, positives: Tensor | None, scale: float | Tensor, bias: float | Tensor, tiled: bool
+) -> Tensor:
+    """Losses (B,) of anchors against one block of candidates; `positives` (B,) are columns, None where the block has none."""
+    if tiled:
+        scaled = F.pad(anchors * scale, (0, 1)) + bias * F.pad(torch.zeros_like(anchors), (0, 1), value=1.0)
+        candidates = F.pad(candidates, (0, 1), value=1.0)  # a bias is one more dimension
+        losses = softplus_sum(scaled, candidates)
+        # softplus(-l) = softplus(l) - l
+        return losses if positives is None else losses - (scaled * candidates[positives]).sum(dim=-1)
+    logits = (anchors * scale) @ candidates.T + bias
+    if positives is not None:
+        logits = torch.where(column_mask(positives, len(candidates)), -logits, logits)
+    return F.softplus(logits, threshold=50.0).sum(dim=-1)  # torch's threshold of 20 is too coarse for float64
+
+
+def _blocks(rows: Tensor, exchange: Exchange, own: Tensor) -> Iterable[tuple[Tensor, Tensor | None]]:
+    """Blocks of all ranks' `rows` with the places of this rank's among them, None where it has none."""
+    counts = row_counts(len(rows), device=rows.device)
+    if exchange == "gather":
+        return [(gather(rows, counts=counts), own + first_row(counts))]
+    if exchange != "ring":
+        raise ValueError(f"exchange is {exchange!r}: use 'ring' or 'gather'")
+    return ((block, None if hop else own) for hop, block in enumerate(ring(rows, counts=counts)))
+
+
+@full_precision
+def siglip(
+    first: Tensor,
+    second: Tensor,
+    *,
+    scale: float | Tensor,
+    bias: float | Tensor,
+    exchange: Exchange = "ring",
+    tiled: bool = False,
+    reduction: Reduction = "mean",
+) -> Tensor:
+    """SigLIP (Zhai et al., ICCV 2023): every pair of rows is a yes-or-no question of its own, without a softmax.
+
+    ``(1/B) sum_i sum_j softplus(-y_ij (scale cos_ij + bias))`` with y = 1 for partners and -1 for all others: the sum over j, the
+    mean over i. Rows (B, D) and (B, D) are L2-normalised here. Across ranks the rows of `second` travel round a ring, one block at
+    a time, or are gathered ("gather"); the two agree. `tiled` never holds the similarities, not even of one block.
+
+    Returns:
+        A scalar, or with reduction "none" this rank's losses (B,), those of the rows of `first`.
+    """
+    if first.ndim != 2 or first.shape != second.shape:
+        raise ValueError(f"rows must both be (batch, dim) of one shape, got {tuple(first.shape)} and {tuple(second.shape)}")
+    anchors, partners = F.normalize(first, dim=-1), F.normalize(second, dim=-1)
+    own = torch.arange(len(anchors), device=anchors.device)
+    losses = [_sigmoid_losses(anchors, block, positives, scale, bias, tiled) for block, positives in _blocks(partners, exchange, own)]
+    return reduce_rows(torch.stack(losses).sum(dim=0), reduction)
+
+
+class _LearnedScalePairs(PairObjective):
+    """A function of two views whose `scale` is learned."""
+
+    def __init__(self, function: Callable[..., Tensor], scale: LearnedScale, **options: Any) -> None:
+        super().__init__(function, **options)
+        self.scale = scale
+
+    def _over_pairs(self, outputs: ViewOutputs, **options: Any) -> Tensor:
+        return super()._over_pairs(outputs, scale=self.scale(), **options)
+
+    def after_update(self) -> None:
+        """Keep the scale between its bounds."""
+        self.scale.clamp()
+
+
+class Clip(_LearnedScalePairs):
+    """`clip` with a learned scale: 1 / `temperature` at first, never outside [1, `highest_scale`].
+
+    The weights add `align_uniform`'s terms, which close the gap between the modalities: alignment, the mean of both uniformities
+    and cross-modal uniformity (all 1 in the structure of Fahim et al., 2024). With any of them there is no loss per example.
+    """
+
+    def __init__(
+        self,
+        *,
+        temperature: float = 0.07,
+        highest_scale: float = 100.0,
+        alignment_weight: float = 0.0,
+        uniformity_weight: float = 0.0,
+        cross_weight: float = 0.0,
+        tiled: bool = False,
+    ) -> None:
+        super().__init__(clip, LearnedScale(1.0 / temperature, highest=highest_scale), tiled=tiled)
+        self.gap_weights = {
+            "alignment_weight": alignment_weight,
+            "uniformity_weight": uniformity_weight,
+            "cross_weight": cross_weight,
+        }
+        self.tiled = tiled
+
+    def forward(self, outputs: ViewOutputs) -> Tensor:
+        """The scalar loss of a batch."""
+        loss = super().forward(outputs)
+        return loss + align_uniform(*outputs.projections, **self.gap_weights, tiled=self.tiled) if any(self.gap_weights.values()) else loss
+
+    def per_example(self, outputs: ViewOutputs) -> Tensor:
+        """The loss of each pair, (B,): the mean of its two directions."""
+        return Objective.per_example(self, outputs) if any(self.gap_weights.values()) else super().per_example(outputs)
+
+
+class Cwcl(_LearnedScalePairs):
+    """`cwcl` with a learned scale as in `Clip`; the first view is the trained tower's, the second the frozen one's."""
+
+    def __init__(self, *, temperature: float = 0.07, highest_scale: float = 100.0, weights: PairWeights = cosine_weights) -> None:
+        super().__init__(cwcl, LearnedScale(1.0 / temperature, highest=highest_scale), weights=weights)
+
+
+class SigLip(_LearnedScalePairs):
+    """`siglip` with a learned scale, between 1 and 100 as open_clip keeps it, and a learned bias.
+
+    The published bias of -10 is for batches of thousands; for small ones it drowns the start of training. `bias=None` begins at
+    -ln(`batch_size` - 1), the bias that is best as long as similarities say nothing; `batch_size` counts all ranks' pairs.
+    """
+
+    def __init__(
+        self,
+        *,
+        scale: float = 10.0,
+        bias: float | None = -10.0,
+        batch_size: int | None = None,
+        exchange: Exchange = "ring",
+        tiled: bool = False,
+    ) -> None:
+        super().__init__(siglip, LearnedScale(scale), exchange=exchange, tiled=tiled)
+        if bias is None:
+            if batch_size is None or batch_size < 2:
+                raise ValueError(f"a bias that follows the batch size needs batch_size of at least 2, got {batch_size}")
+            bias = -math.log(batch_size - 1)
+        self.bias = nn.Parameter(torch.tensor(float(bias)))
+
+    def _over_pairs(self, outputs: ViewOutputs, **options: Any) -> Tensor:
+        return super()._over_pairs(outputs, bias=self.bias, **options)

@@ -1,0 +1,83 @@
+"""What gradient caching costs and saves: peak memory and seconds of a step against the size of the batch.
+
+    python benchmarks/grad_cache.py --quick|--full
+
+The learner of `time_series/simclr` with TS2Vec's encoder and tiled NT-Xent, whole and in chunks of 64. Each measurement is a process
+of its own, so that its peak memory is its own; it reports the growth of the peak over one step, after a step of 64 examples.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import time
+from statistics import median
+
+CHUNK, SAMPLES = 64, 128
+SIZES = (256, 1024, 4096)
+WHOLE_UP_TO = 1024  # beyond this, the plain step needs more memory than a small machine has
+
+
+def step(batch: int, chunk: int | None, repeats: int) -> tuple[float, float]:
+    """(Megabytes over the memory before, median seconds) of a step."""
+    import torch
+
+    from antiphon.common.data.batch import SignalBatch
+    from antiphon.domains.time_series import TimeSeriesSet
+    from antiphon.run.build import build_learner
+    from antiphon.run.config import compose
+
+    random = torch.Generator().manual_seed(0)
+    signals = torch.randn(batch, 1, SAMPLES, generator=random).cumsum(dim=-1)
+    overrides = ["encoder=ts2vec", "encoder.dropout=0.0", "objective.tiled=true", f"learner.chunk_size={chunk or 'null'}"]
+    config = compose("time_series/simclr", [*overrides, "training.steps=1"])
+    learner, _ = build_learner(config, TimeSeriesSet.from_arrays(signals.numpy()), seed=0)
+
+    def run(rows: int) -> float:
+        learner.zero_grad()
+        start = time.perf_counter()
+        learner.training_step(SignalBatch(signals[:rows], torch.full((rows,), SAMPLES), torch.arange(rows))).backward()
+        return time.perf_counter() - start
+
+    run(CHUNK)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    seconds = median(run(batch) for _ in range(repeats))
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024, seconds
+
+
+def measured(batch: int, chunk: int | None, repeats: int) -> tuple[float, float]:
+    """`step` in a process of its own."""
+    command = [sys.executable, __file__, "--one", str(batch), str(chunk or 0), str(repeats)]
+    environment = {**os.environ, "MALLOC_TRIM_THRESHOLD_": "0"}
+    printed = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout.split()
+    return float(printed[-2]), float(printed[-1])
+
+
+def main() -> None:
+    """Parse, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quick", action="store_true")
+    size.add_argument("--full", action="store_true")
+    parser.add_argument("--one", nargs=3, type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        batch, chunk, repeats = options.one
+        print(*step(batch, chunk or None, repeats))
+        return
+    repeats = 5 if options.full else 1
+    print(f"{'batch':>6} {'step':>12} {'peak growth':>12} {'seconds':>9} {'time':>7}")
+    for batch in SIZES:
+        whole = measured(batch, None, repeats) if batch <= WHOLE_UP_TO else None
+        chunked = measured(batch, CHUNK, repeats)
+        if whole:
+            print(f"{batch:>6} {'whole':>12} {whole[0]:>9.0f} MB {whole[1]:>9.2f} {'1.00x':>7}")
+        ratio = f"{chunked[1] / whole[1]:.2f}x" if whole else ""
+        print(f"{batch:>6} {'chunks of 64':>12} {chunked[0]:>9.0f} MB {chunked[1]:>9.2f} {ratio:>7}")
+
+
+if __name__ == "__main__":
+    main()
