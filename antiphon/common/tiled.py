@@ -147,13 +147,11 @@ def _softmax(along: Tensor, pull: Tensor, down: Tensor | None, pull_down: Tensor
     if down is None or pull_down is None:
         return lambda i, j, tile: tile.sub_(along[i, None]).exp2_().mul_(pull[i, None])
     down = down.masked_fill(down == -torch.inf, torch.inf)
-    return lambda i, j, tile: (
-        (tile - down[j]).exp2_().mul_(pull_down[j]).addcmul_(tile.sub_(along[i, None]).exp2_(), pull[i, None])
-    )
+    return lambda i, j, tile: (tile - down[j]).exp2_().mul_(pull_down[j]).addcmul_(tile.sub_(along[i, None]).exp2_(), pull[i, None])
 
 
 def _softplus(tile: Tensor) -> Tensor:
-    """log(1 + e^x) to rounding, from operations that are fast on every CPU: torch's log1p takes ten times as long as log on some."""
+    """log(1 + e^x) to rounding, from operations that are fast on every CPU: on some, log1p takes ten times as long as log."""
     small = tile.abs().mul_(-_LOG2_E).exp2_()
     total = small + 1.0
     rest = total - 1.0  # what of `small` is left in `total`; log(total) is wrong by just this ratio
@@ -199,7 +197,7 @@ def _is_mirrored(exclude: Tensor | None, size: int) -> bool:
 
 
 def logsumexp(rows: Tensor, columns: Tensor, *, exclude: Tensor | None = None) -> Tensor:
-    """log sum_j exp(rows_i . columns_j) without the matrix: (N, D), (M, D) -> (N,), -inf where no column is left.
+    """Log sum_j exp(rows_i . columns_j) without the matrix: (N, D), (M, D) -> (N,), -inf where no column is left.
 
     `exclude` (N, k) int64: columns that a row leaves out (itself, its positive); negative numbers mean none. Where `columns` is the
     same tensor as `rows` and exclusions are mutual, every pair is computed once.

@@ -12,7 +12,7 @@ from antiphon.common.evaluation.geometry import is_collapsed
 from antiphon.run.build import build_learner, load_data
 from antiphon.run.config import compose
 
-STEPS, BATCH = 40, 32
+STEPS, BATCH, FILLED = 40, 32, 4  # by the fifth step a queue of 64 has filled, and with it the denominator
 SMALL = ["head.hidden_dim=32", "head.out_dim=16", "optimizer.lr=1e-3"]
 RECIPES = {  # objectives that do not take one vector a view
     "hierarchical": ("ts2vec", []),
@@ -20,11 +20,15 @@ RECIPES = {  # objectives that do not take one vector a view
     "cpc": ("simclr", []),
 }
 OPTIONS = {  # what the published defaults make too large for 67 series and 40 steps
-    "byol": ["predictor=mlp", "predictor.hidden_dim=32", "twin=momentum"],
+    "byol": ["predictor.hidden_dim=32"],
     "conr": ["objective.window=0.5"],  # the labels are 0 and 1
-    "dino": ["head=prototypes", "head.bottleneck_dim=8", "twin=momentum"],
+    "dino": ["head=prototypes", "head.bottleneck_dim=8"],
+    "feature_transformation": ["objective.queue_size=64"],
+    "mochi": ["objective.queue_size=64", "objective.hardest=16", "objective.pairs=8", "objective.with_query=4", "objective.warmup_steps=8"],
+    "moco": ["objective.queue_size=64"],
+    "moco_v3": ["predictor.hidden_dim=32"],
     "sepclr": ["objective.common_dim=8"],
-    "simsiam": ["predictor=mlp", "predictor.hidden_dim=32"],
+    "simsiam": ["predictor.hidden_dim=32"],
     "swav": ["objective.prototypes=16", "objective.freeze_steps=4"],
     "whitened_cse": ["objective.groups=16"],
 }
@@ -46,7 +50,7 @@ def test_an_objective_learns(name: str) -> None:
     train, _ = load_data(config)
     learner, _ = build_learner(config, train, seed=0)
     losses, before, after = trained(learner, train)
-    assert mean(losses[-8:]) < mean(losses[:8]), losses
+    assert mean(losses[-8:]) < mean(losses[FILLED : FILLED + 8]), losses
     assert not is_collapsed(after, reference=before)
     assert not torch.equal(before, after)
 

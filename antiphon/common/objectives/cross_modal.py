@@ -25,9 +25,7 @@ PairWeights = Callable[[Tensor, Tensor], Tensor]
 
 
 @full_precision
-def clip(
-    first: Tensor, second: Tensor, *, scale: float | Tensor, tiled: bool = False, reduction: Reduction = "mean"
-) -> Tensor:
+def clip(first: Tensor, second: Tensor, *, scale: float | Tensor, tiled: bool = False, reduction: Reduction = "mean") -> Tensor:
     """CLIP's and CLAP's loss (Radford et al., ICML 2021): each row has to find its partner in the other modality, both ways.
 
     Rows (B, D) and (B, D) are L2-normalised here; `scale` multiplies cosines, 1 / temperature. The mean over both directions of two
@@ -129,7 +127,8 @@ def siglip(
         raise ValueError(f"rows must both be (batch, dim) of one shape, got {tuple(first.shape)} and {tuple(second.shape)}")
     anchors, partners = F.normalize(first, dim=-1), F.normalize(second, dim=-1)
     own = torch.arange(len(anchors), device=anchors.device)
-    losses = [_sigmoid_losses(anchors, block, positives, scale, bias, tiled) for block, positives in _blocks(partners, exchange, own)]
+    blocks = _blocks(partners, exchange, own)
+    losses = [_sigmoid_losses(anchors, block, positives, scale, bias, tiled) for block, positives in blocks]
     return reduce_rows(torch.stack(losses).sum(dim=0), reduction)
 
 
@@ -176,7 +175,9 @@ class Clip(_LearnedScalePairs):
     def forward(self, outputs: ViewOutputs) -> Tensor:
         """The scalar loss of a batch."""
         loss = super().forward(outputs)
-        return loss + align_uniform(*outputs.projections, **self.gap_weights, tiled=self.tiled) if any(self.gap_weights.values()) else loss
+        if any(self.gap_weights.values()):
+            loss = loss + align_uniform(*outputs.projections, **self.gap_weights, tiled=self.tiled)
+        return loss
 
     def per_example(self, outputs: ViewOutputs) -> Tensor:
         """The loss of each pair, (B,): the mean of its two directions."""

@@ -43,7 +43,7 @@ def exclude_(logits: Tensor, *exclusions: Tensor | None) -> Tensor:
 def log_denominators(
     anchors: Tensor, candidates: Tensor, *exclusions: Tensor | None, temperature: float | Tensor, tiled: bool = False
 ) -> Tensor:
-    """log sum_j exp(a_i . c_j / temperature) over the candidates that are not excluded: (..., N, D), (..., M, D) -> (..., N).
+    """Log sum_j exp(a_i . c_j / temperature) over the candidates that are not excluded: (..., N, D), (..., M, D) -> (..., N).
 
     -inf, without a gradient, where none is left. Exclusions as in `exclude_`. With `tiled` the matrix is never there as a whole
     (see `antiphon.common.tiled`): (N, D) and (M, D) only, exclusions as columns; if `candidates` is the very tensor `anchors`, the

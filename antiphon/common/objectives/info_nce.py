@@ -15,18 +15,18 @@ from antiphon.common.objectives.denominators import MarginKind, exclude_, log_de
 from antiphon.common.objectives.precision import full_precision
 from antiphon.common.objectives.rows import Reduction, gathered_views, reduce_rows
 
+_EITHER = "give either positives (which candidates they are) or partners (vectors beside the candidates)"
 
-def _check(
-    anchors: Tensor, candidates: Tensor, positives: Tensor | None, partners: Tensor | None, ignore: Tensor | None
-) -> None:
+
+def _check(anchors: Tensor, candidates: Tensor, positives: Tensor | None, partners: Tensor | None, ignore: Tensor | None) -> None:
     if anchors.ndim < 2 or candidates.ndim != anchors.ndim or anchors.shape[-1] != candidates.shape[-1]:
         raise ValueError(
             f"anchors (..., N, D) and candidates (..., M, D) must agree in D and in leading dimensions, "
             f"got {tuple(anchors.shape)} and {tuple(candidates.shape)}"
         )
     rows, full = anchors.shape[:-1], (*anchors.shape[:-1], candidates.shape[-2])
-    if (positives is None) == (partners is None):
-        raise ValueError("give either positives (which candidates they are) or partners (vectors beside the candidates)")
+    if positives is not None and partners is not None:
+        raise ValueError(_EITHER)
     if partners is not None and partners.shape != anchors.shape:
         raise ValueError(f"partners must be like the anchors, {tuple(anchors.shape)}, got {tuple(partners.shape)}")
     if positives is not None and positives.shape != (rows if positives.dtype == torch.int64 else full):
@@ -51,8 +51,8 @@ def _check(
 def _one_positive(
     anchors: Tensor,
     candidates: Tensor,
-    positives: Tensor | None,
-    partners: Tensor | None,
+    partners: Tensor,
+    columns: Tensor | None,
     *,
     temperature: float | Tensor,
     margin: float | Tensor,
@@ -61,13 +61,11 @@ def _one_positive(
     positives_in_denominator: bool,
     tiled: bool,
 ) -> tuple[Tensor, Tensor]:
-    """Losses of anchors with one positive each, a candidate or a partner, and which anchors count; (..., N) both.
+    """Losses of anchors with one positive each, and which anchors count; (..., N) both.
 
-    The positive is left out of the logsumexp and comes back as log(e^lse + e^l_p) - l_p = softplus(lse - l_p).
+    `columns` (..., N, 1) are the partners' places among the candidates, None where they stand beside them. The positive is left out
+    of the logsumexp and comes back as log(e^lse + e^l_p) - l_p = softplus(lse - l_p).
     """
-    columns = None if positives is None else positives.unsqueeze(-1)
-    if columns is not None:
-        partners = candidates.gather(-2, columns.expand(anchors.shape))
     similarity = (anchors * partners).sum(dim=-1, keepdim=True)
     positive_logits = (with_margin(similarity, margin, margin_kind) / temperature).squeeze(-1)
     lse = log_denominators(anchors, candidates, ignore, columns, temperature=temperature, tiled=tiled)
@@ -170,7 +168,24 @@ def info_nce(
         raise ValueError("tiled=True and margin_kind='angular' need one positive an anchor: int64 columns or partners, not weights")
     if log_weights is not None and not weighted:
         raise ValueError("log_weights need positives as weights (N, M)")
-    if weighted:
+    columns: Tensor | None = None
+    if positives is not None and not weighted:
+        columns = positives.unsqueeze(-1)
+        partners = candidates.gather(-2, columns.expand(anchors.shape))
+    if partners is not None:
+        rows, valid = _one_positive(
+            anchors,
+            candidates,
+            partners,
+            columns,
+            temperature=temperature,
+            margin=margin,
+            margin_kind=margin_kind,
+            ignore=ignore,
+            positives_in_denominator=positives_in_denominator,
+            tiled=tiled,
+        )
+    elif positives is not None:
         rows, valid = _weighted_positives(
             anchors,
             candidates,
@@ -183,18 +198,7 @@ def info_nce(
             normalize_targets=normalize_targets,
         )
     else:
-        rows, valid = _one_positive(
-            anchors,
-            candidates,
-            positives,
-            partners,
-            temperature=temperature,
-            margin=margin,
-            margin_kind=margin_kind,
-            ignore=ignore,
-            positives_in_denominator=positives_in_denominator,
-            tiled=tiled,
-        )
+        raise ValueError(_EITHER)
     rows = torch.where(valid, rows, 0.0)
     if anchor_weights is not None:
         rows = rows * anchor_weights
@@ -213,7 +217,7 @@ def _contrast_all(
     positives_in_denominator: bool = True,
     tiled: bool = False,
 ) -> Tensor:
-    """Losses (2B,) of all vectors of both unit views against all others of all ranks, the same example's other view the positive."""
+    """Losses (2B,) of the vectors of both views against all others of all ranks, the example's other view being the positive."""
     local, everyone, own = gathered_views(view_a, view_b)
     count = everyone.shape[1]
     anchors = local.flatten(0, 1)
@@ -249,7 +253,8 @@ def nt_xent(
     neither itself nor its positive. Otherwise the vectors of `view_a` are anchors against all of `view_b`. A batch of one has no
     negative: loss 0. Across ranks the negatives come from everywhere and the mean is this rank's share of the global mean.
 
-    The margin, a number or a tensor (learnable), is a cosine or, angular, an angle in radians. `tiled` never holds the similarities.
+    The margin, a number or a (learnable) tensor, is a cosine or, angular, an angle in radians. `tiled` never holds the similarity
+    matrix.
 
     Returns:
         A scalar, or with reduction "none" this rank's losses: (2B,), those of `view_a` first, or (B,) if not symmetric.

@@ -36,9 +36,7 @@ def _spread(local: Tensor, everyone: Tensor, own: Tensor, temperature: float | T
 
 
 @full_precision
-def mv_dhel(
-    *views: Tensor, temperature: float | Tensor = 0.5, tiled: bool = False, reduction: Reduction = "mean"
-) -> Tensor:
+def mv_dhel(*views: Tensor, temperature: float | Tensor = 0.5, tiled: bool = False, reduction: Reduction = "mean") -> Tensor:
     """MV-DHEL (Koromilas et al., 2025): one alignment term an example, one uniformity term a view.
 
     ``L_i = sum_l log sum_{j != i} exp(x_li . x_lj / t) - log sum_{l < m} exp(x_li . x_mi / t)`` over views l, m and examples j. The

@@ -76,9 +76,7 @@ def supcon(
     return reduce_rows(torch.where(others > 0, rows, 0.0), reduction, others > 0)
 
 
-def _inside(
-    local: Tensor, everyone: Tensor, own: Tensor, classes: Tensor, others: Tensor, temperature: float | Tensor
-) -> Tensor:
+def _inside(local: Tensor, everyone: Tensor, own: Tensor, classes: Tensor, others: Tensor, temperature: float | Tensor) -> Tensor:
     logits = (local / temperature) @ everyone.T
     positives = logits.clone()
     exclude_(logits, own.unsqueeze(-1))

@@ -27,8 +27,8 @@ def _distances(first: Tensor, second: Tensor, alpha: float) -> Tensor:
 def _log_mean_potential(anchors: Tensor, candidates: Tensor, own: Tensor, t: float, tiled: bool) -> Tensor:
     """The log of the mean of exp(-t d_ij^2) over all ranks' anchors i and candidates j != i, those at `own` (B,).
 
-    On the sphere -t d^2 = 2t (s - 1), so an anchor's sum is the denominator of a softmax: no square root, whose gradient is undefined
-    for equal vectors.
+    On the sphere -t d^2 = 2t (s - 1), so an anchor's sum is the denominator of a softmax: no square root, whose gradient is
+    undefined for equal vectors.
     """
     count = len(candidates)
     if count < 2:

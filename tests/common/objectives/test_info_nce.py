@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from antiphon.common.objectives.base import PairObjective, ViewOutputs
+from antiphon.common.objectives.denominators import with_margin
 from antiphon.common.objectives.info_nce import dcl, info_nce, nt_xent
 from antiphon.common.objectives.supervised import supcon
 
@@ -152,6 +153,86 @@ def test_gradcheck_with_margin_and_learnable_temperature(in_denominator: bool) -
     assert torch.autograd.gradcheck(indexed, (anchors, candidates, temperature, margin))
 
 
+@pytest.mark.parametrize("positives_in_denominator", [True, False])
+def test_partners_stand_beside_the_candidates(positives_in_denominator: bool) -> None:
+    anchors, partners = (view.requires_grad_() for view in views(6))
+    queue = views(9, seed=7)[0].requires_grad_()
+    ignore = torch.rand(6, 9, generator=torch.Generator().manual_seed(8)) < 0.4
+    ignore[2] = True  # no candidate
+    # The same as columns of one matrix: an anchor's partner is a candidate that all others ignore.
+    candidates, itself = torch.cat((queue, partners)), torch.eye(6, dtype=torch.bool)
+    weights = torch.cat((torch.zeros(6, 9), torch.eye(6)), dim=1).double()
+    options = {"temperature": 0.4, "margin": 0.2}
+    expected = info_nce_loop(
+        anchors,
+        candidates,
+        weights,
+        ignore=torch.cat((ignore, ~itself), dim=1),
+        positives_in_denominator=positives_in_denominator,
+        **options,
+    )
+    options |= {"ignore": ignore, "positives_in_denominator": positives_in_denominator}
+    found = info_nce(anchors, queue, partners=partners, reduction="none", **options)
+    torch.testing.assert_close(found, torch.tensor([loss or 0.0 for loss in expected], dtype=torch.float64))
+    assert info_nce(anchors, queue, partners=partners, **options).item() == pytest.approx(found.sum().item() / 5)
+    assert torch.autograd.gradcheck(lambda a, p, q: info_nce(a, q, partners=p, **options), (anchors, partners, queue))
+    empty = info_nce(anchors, queue[:0], partners=partners, temperature=0.4)
+    assert empty.item() == 0.0 and not torch.autograd.grad(empty, anchors)[0].any()
+
+
+def test_an_ignored_positive_is_only_pulled() -> None:
+    anchors, candidates = views(5)
+    columns, ignore = torch.arange(5), torch.eye(5, dtype=torch.bool)
+    weights = F.one_hot(columns, 5).double()
+    expected = info_nce_loop(anchors, candidates, weights, temperature=0.5, ignore=ignore)
+    for exclusion in (ignore, columns[:, None]):
+        found = info_nce(anchors, candidates, positives=columns, ignore=exclusion, temperature=0.5, reduction="none")
+        torch.testing.assert_close(found.tolist(), expected)
+
+
+def test_log_weights_count_candidates_in_the_denominator() -> None:
+    anchors, candidates = views(5)
+    weights = torch.eye(5, dtype=torch.float64)
+    counts = torch.tensor([1.0, 2.0, 0.0, 1.0, 1.0], dtype=torch.float64)
+    found = info_nce(anchors, candidates, positives=weights, log_weights=counts.log().expand(5, 5), temperature=0.5)
+    doubled = torch.cat((candidates[[0, 1, 1, 3, 4]], candidates[[2]]))
+    one_hot = torch.zeros(5, 6, dtype=torch.float64)
+    one_hot[torch.arange(5), torch.tensor([0, 1, 5, 3, 4])] = 1.0
+    ignore = F.one_hot(torch.full((5,), 5), 6).bool()
+    torch.testing.assert_close(found, info_nce(anchors, doubled, positives=one_hot, ignore=ignore, temperature=0.5))
+
+
+def test_the_angular_margin_turns_the_positive_away() -> None:
+    first, second = views(6)
+    found = nt_xent(first, second, temperature=0.3, margin=0.4, margin_kind="angular", reduction="none")
+    unit = [row / row.norm() for row in torch.cat((first, second))]
+    expected = []
+    for i, anchor in enumerate(unit):
+        partner = (i + 6) % 12
+        angle = math.acos(float(anchor @ unit[partner])) + 0.4
+        far = math.cos(angle - 0.4) - 0.4 * math.sin(math.pi - 0.4)
+        positive = (math.cos(angle) if angle < math.pi else far) / 0.3
+        negatives = [float(anchor @ unit[k]) / 0.3 for k in range(12) if k not in (i, partner)]
+        expected.append(math.log(sum(map(math.exp, [positive, *negatives]))) - positive)
+    torch.testing.assert_close(found.tolist(), expected)
+    without = nt_xent(first, second, temperature=0.3)
+    torch.testing.assert_close(nt_xent(first, second, temperature=0.3, margin=0.0, margin_kind="angular"), without)
+
+
+def test_the_angular_margin_falls_with_the_angle_and_has_a_gradient_everywhere() -> None:
+    cosines = torch.linspace(-1.0, 1.0, 2001, dtype=torch.float64)[:, None].requires_grad_()
+    margin = torch.tensor(0.5, dtype=torch.float64, requires_grad=True)
+    harder = with_margin(cosines, margin, "angular")
+    assert (harder.diff(dim=0) > 0).all() and (harder <= cosines).all()
+    assert harder[-1].item() == pytest.approx(math.cos(0.5)) and harder[0].item() == pytest.approx(-1.0 - 0.5 * math.sin(0.5))
+    gradients = torch.autograd.grad(harder.sum(), (cosines, margin))
+    assert all(gradient.isfinite().all() for gradient in gradients) and gradients[1] < 0
+    beyond = torch.tensor([1.0000001, -1.0000001], requires_grad=True)  # cosines of float32 vectors
+    assert torch.autograd.grad(with_margin(beyond, 0.5, "angular").sum(), beyond)[0].isfinite().all()
+    inner = cosines.detach()[100:-100:37].requires_grad_()
+    assert torch.autograd.gradcheck(lambda c, m: with_margin(c, m, "angular"), (inner, margin))
+
+
 def test_golden_values() -> None:
     rows = nt_xent(TOY_A, TOY_B, temperature=0.5, reduction="none")
     expected = torch.tensor([0.471495, 0.590924, 1.382198, 0.590924], dtype=torch.float64)
@@ -170,6 +251,7 @@ def test_golden_values() -> None:
         "dclw": (dcl(TOY_A, TOY_B, temperature=0.5, sigma=0.5), 0.190504),
         "supcon": (supcon(stacked, torch.tensor([0, 1, 0, 1]), temperature=0.5), 0.758885),
         "supcon, one class": (supcon(stacked, torch.zeros(4), temperature=0.5), 1.292219),
+        "supcon inside, one class": (supcon(stacked, torch.zeros(4), temperature=0.5, form="in"), math.log(3)),
     }
     for name, (found, golden) in values.items():
         assert found.item() == pytest.approx(golden, abs=2e-6), name
@@ -194,6 +276,23 @@ def test_supcon_matches_the_loop() -> None:
     counted = [loss for loss in expected if loss is not None]
     assert len(counted) == 5  # labels 2 and 3 stand alone
     assert supcon(embeddings, labels, temperature=0.2).item() == pytest.approx(sum(counted) / 5)
+
+
+def test_supcon_inside_the_logarithm() -> None:
+    embeddings, labels = views(7)[0].requires_grad_(), torch.tensor([0, 1, 0, 2, 1, 0, 3])
+    found = supcon(embeddings, labels, temperature=0.2, form="in", reduction="none")
+    unit, expected = F.normalize(embeddings.detach(), dim=-1), []
+    for i, anchor in enumerate(unit):
+        others = {j: math.exp(float(anchor @ unit[j]) / 0.2) for j in range(7) if j != i}
+        same = [value for j, value in others.items() if labels[j] == labels[i]]
+        expected.append(math.log(sum(others.values()) / (sum(same) / len(same))) if same else 0.0)
+    torch.testing.assert_close(found.tolist(), expected)
+    outside = supcon(embeddings, labels, temperature=0.2, reduction="none")
+    assert (found <= outside + 1e-12).all() and (found < outside - 1e-6).any()
+    pairs = torch.tensor([0, 1, 2, 0, 1, 2, 3])  # one positive each: the two are the same
+    inside, outside = (supcon(embeddings, pairs, temperature=0.2, form=form, reduction="none") for form in ("in", "out"))
+    torch.testing.assert_close(inside, outside)
+    assert torch.autograd.gradcheck(lambda z: supcon(z, labels, form="in"), embeddings)
 
 
 def test_identities() -> None:
@@ -338,6 +437,14 @@ def test_pair_objective_gives_a_loss_per_example() -> None:
             "ignore must be a bool mask",
         ),
         (lambda a, b: supcon(a, torch.arange(2)), "labels"),
+        (lambda a, b: supcon(a, torch.arange(5), form="both"), "form is 'both'"),
+        (lambda a, b: info_nce(a, b, temperature=1.0), "either positives .* or partners"),
+        (lambda a, b: info_nce(a, b, positives=torch.arange(5), partners=b, temperature=1.0), "either positives .* or partners"),
+        (lambda a, b: info_nce(a, b, partners=b[:4], temperature=1.0), "partners must be like the anchors"),
+        (lambda a, b: info_nce(a, b, partners=b, ignore=torch.full((5, 1), 5), temperature=1.0), "ignore run from 5 to 5"),
+        (lambda a, b: info_nce(a, b, partners=b, log_weights=a, temperature=1.0), "log_weights need"),
+        (lambda a, b: info_nce(a, b, positives=torch.eye(5), margin_kind="angular", temperature=1.0), "not weights"),
+        (lambda a, b: nt_xent(a, b, margin_kind="round"), "margin_kind is 'round'"),
     ],
 )
 def test_errors_name_the_shapes(call: Callable[[Tensor, Tensor], Tensor], message: str) -> None:
