@@ -1,7 +1,7 @@
 """Losses over large batches: time and peak memory with and without the similarity matrix, beside other libraries.
 
     pip install -e ".[bench]"
-    python benchmarks/objectives.py --quick|--full [--part nt_xent|clip|siglip|compile|large|all] [--threads 2]
+    python benchmarks/objectives.py --quick|--full [--part small|nt_xent|clip|siglip|compile|large] [--threads 2]
 
 Forward and backward of a loss on float32 vectors of 128 dimensions that need a gradient, temperature 0.2. The forms of a table are
 measured in turn, round after round, and every measurement is a process of its own: its peak memory is the growth of the largest
@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -97,22 +96,14 @@ def forms() -> dict[str, Step]:
     def ours(name: str, **options: Any) -> Step:
         return lambda first, second: getattr(objectives, name)(first, second, **options)
 
-    def compiled(step: Step) -> Step:
-        import torch
-
-        return torch.compile(step)
-
-    dense, tiled = (ours("nt_xent", temperature=TEMPERATURE, tiled=tiled) for tiled in (False, True))
     sigmoid = {"scale": 10.0, "bias": -10.0}
     return {
         "lightly": lightly,
         "pytorch-metric-learning": metric_learning,
         "cross-entropy": cross_entropy,
         "leanest matrix": leanest,
-        "ours": dense,
-        "ours, tiled": tiled,
-        "ours, compiled": lambda a, b: compiled(dense)(a, b),
-        "ours, tiled, compiled": lambda a, b: compiled(tiled)(a, b),
+        "ours": ours("nt_xent", temperature=TEMPERATURE),
+        "ours, tiled": ours("nt_xent", temperature=TEMPERATURE, tiled=True),
         "clip: cross-entropy": cross_entropy_clip,
         "clip: leanest matrix": leanest_clip,
         "clip: ours": ours("clip", scale=1 / TEMPERATURE),
@@ -124,11 +115,117 @@ def forms() -> dict[str, Step]:
 
 
 NT_XENT = ["lightly", "cross-entropy", "leanest matrix", "ours", "ours, tiled"]
-PARTS: dict[str, list[str]] = {
-    "nt_xent": NT_XENT,
-    "clip": [name for name in ("clip: cross-entropy", "clip: leanest matrix", "clip: ours", "clip: ours, tiled")],
-    "siglip": ["siglip: plain", "siglip: ours", "siglip: ours, tiled"],
-    "compile": ["ours", "ours, compiled", "ours, tiled", "ours, tiled, compiled"],
+PARTS: dict[str, list[str]] = {  # the last form of a part is what the others are compared with
     "small": ["pytorch-metric-learning", *NT_XENT],
+    "nt_xent": NT_XENT,
+    "clip": ["clip: cross-entropy", "clip: leanest matrix", "clip: ours", "clip: ours, tiled"],
+    "siglip": ["siglip: plain", "siglip: ours", "siglip: ours, tiled"],
+    "compile": ["ours", "ours, compiled", "ours, tiled, compiled", "ours, tiled"],
     "large": ["ours, tiled"],
 }
+SIZES = {
+    "quick": {"small": [128], "nt_xent": [1024, 2048], "clip": [2048], "siglip": [1024], "compile": [1024], "large": [8192]},
+    "full": {
+        "small": [CUBIC_UP_TO],
+        "nt_xent": [4096, 8192],
+        "clip": [8192, 16384],
+        "siglip": [4096],
+        "compile": [4096],
+        "large": [16384, 32768],
+    },
+}
+Measurement = tuple[float, float, float, float]  # seconds, megabytes, loss, a number that depends on every gradient
+
+
+def _memory(field: str) -> float:
+    """VmRSS or VmHWM of this process, in megabytes."""
+    with open("/proc/self/status") as status:
+        return next(float(line.split()[1]) / 1024 for line in status if line.startswith(f"{field}:"))
+
+
+def step(form: str, pairs: int) -> Measurement:
+    """Measure one form, in this process."""
+    import torch
+
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    name = form.removesuffix(", compiled")
+    loss_of = forms()[name]
+    if name != form:
+        loss_of = torch.compile(loss_of)
+    probe = torch.randn(2, pairs, DIM, generator=torch.Generator().manual_seed(1))
+    vectors = torch.randn(2, pairs, DIM, generator=torch.Generator().manual_seed(0))
+    vectors[1] += vectors[0]
+
+    def run(views: Any) -> tuple[float, float, Any]:
+        leaf = views.clone().requires_grad_()
+        start = time.perf_counter()
+        loss = loss_of(leaf[0], leaf[1])
+        loss.backward()
+        return time.perf_counter() - start, loss.item(), leaf.grad
+
+    run(vectors[:, :64])  # what libraries set up at their first call is not counted
+    before = _memory("VmRSS")
+    with open("/proc/self/clear_refs", "w") as refs:
+        refs.write("5")  # the highest memory so far is forgotten
+    run(vectors)
+    runs = [run(vectors) for _ in range(STEPS)]
+    megabytes = _memory("VmHWM") - before
+    return median(seconds for seconds, _, _ in runs), megabytes, runs[0][1], float((runs[0][2] * probe).sum())
+
+
+def measured(form: str, pairs: int, threads: int) -> Measurement:
+    """`step` in a process of its own."""
+    command = [sys.executable, __file__, "--one", form, "--pairs", str(pairs)]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    if done.returncode:
+        raise RuntimeError(f"{form} with {pairs} pairs failed:\n{done.stderr[-2000:]}")
+    seconds, megabytes, loss, checksum = map(float, done.stdout.split()[-4:])
+    return seconds, megabytes, loss, checksum
+
+
+def table(part: str, pairs: int, threads: int, rounds: int) -> None:
+    """Measure the forms of a part in turn and print them beside its last."""
+    names = PARTS[part]
+    results: dict[str, list[Measurement]] = {name: [] for name in names}
+    for turn in range(rounds):
+        for name in names if turn % 2 == 0 else names[::-1]:
+            results[name].append(measured(name, pairs, threads))
+    last = results[names[-1]]
+    print(f"\n{part}, {pairs} pairs, {threads} thread(s), {rounds} round(s)\n")
+    print(f"| form | seconds | {names[-1]} / form | extra peak memory | form / {names[-1]} | loss | checksum of gradients |")
+    print("|---|---|---|---|---|---|---|")
+    for name in names:
+        seconds, megabytes = (median(column) for column in list(zip(*results[name], strict=True))[:2])
+        faster = median(mine[0] / other[0] for mine, other in zip(last, results[name], strict=True))
+        larger = median(other[1] / max(mine[1], 1.0) for mine, other in zip(last, results[name], strict=True))
+        _, _, loss, checksum = results[name][0]
+        print(
+            f"| {name} | {seconds:.3f} | {faster:.2f} | {megabytes:.0f} MB | {larger:.1f} | {loss:.6f} | {checksum:.5f} |",
+            flush=True,
+        )
+
+
+def main() -> None:
+    """Parse, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quick", action="store_const", dest="size", const="quick", default="quick")
+    size.add_argument("--full", action="store_const", dest="size", const="full")
+    parser.add_argument("--part", choices=[*PARTS, "all"], default="all")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=None, help="default: 1 with --quick, 3 with --full")
+    parser.add_argument("--pairs", type=int, nargs="*", help="other sizes than those of --quick or --full")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        print(*step(options.one, options.pairs[0]))
+        return
+    rounds = options.rounds or (3 if options.size == "full" else 1)
+    for part in PARTS if options.part == "all" else [options.part]:
+        for pairs in options.pairs or SIZES[options.size][part]:
+            table(part, pairs, options.threads, rounds)
+
+
+if __name__ == "__main__":
+    main()

@@ -19,8 +19,8 @@ class BatchSource(Protocol):
 
     def __len__(self) -> int: ...
 
-    def batch(self, index: NDArray[np.int64]) -> SignalBatch:
-        """The examples in rows `index` (B,)."""
+    def batch(self, index: NDArray[np.int64], *, epoch: int = 0) -> SignalBatch:
+        """The examples in rows `index` (B,); `epoch` says which windows, for a source that draws them anew in every epoch."""
 
 
 class _Fetcher(Dataset[Any]):
@@ -31,7 +31,7 @@ class _Fetcher(Dataset[Any]):
 
     def __getitems__(self, request: Sequence[Any]) -> SignalBatch:
         epoch, step, rows = request
-        return replace(self.source.batch(rows), epoch=epoch, step=step)
+        return replace(self.source.batch(rows, epoch=epoch), epoch=epoch, step=step)
 
 
 def _as_is(batch: SignalBatch) -> SignalBatch:

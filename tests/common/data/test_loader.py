@@ -19,7 +19,7 @@ class Rows:
     def __len__(self) -> int:
         return self.count
 
-    def batch(self, index: np.ndarray) -> SignalBatch:
+    def batch(self, index: np.ndarray, *, epoch: int = 0) -> SignalBatch:
         rows = torch.as_tensor(index)
         return SignalBatch(rows[:, None, None].float().expand(-1, 1, 3).clone(), torch.full_like(rows, 3), rows)
 

@@ -84,7 +84,7 @@ class Signals:
     def __len__(self) -> int:
         return len(self.values)
 
-    def batch(self, index: np.ndarray) -> SignalBatch:
+    def batch(self, index: np.ndarray, *, epoch: int = 0) -> SignalBatch:
         rows = torch.from_numpy(index)
         return SignalBatch(self.values[rows], torch.full((len(rows),), 4), rows)
 

@@ -156,6 +156,29 @@ def test_draws_belong_to_examples() -> None:
     torch.testing.assert_close(moved, rows[:, order])
 
 
+def test_it_puts_embeddings_in_the_order_of_their_labels() -> None:
+    """Free vectors, two noisy views each: with labels that all differ SupCon only tells instances apart, and orders nothing."""
+    labels, rows = torch.linspace(0.0, 10.0, 40), torch.arange(40)
+    upper = torch.triu_indices(40, 40, 1)
+    gaps = (labels[:, None] - labels).abs()[upper[0], upper[1]]
+
+    def order(**options: object) -> float:
+        generator = torch.Generator().manual_seed(0)
+        table = torch.randn(40, 8, generator=generator).requires_grad_()
+        optimizer = torch.optim.Adam([table], lr=0.03)
+        for step in range(80):
+            first, second = F.normalize(table, dim=1) + 0.05 * torch.randn(2, 40, 8, generator=generator)
+            optimizer.zero_grad()
+            supremix(first, second, labels=labels, random=streams(rows).fold(step), window=1.0, **options).backward()
+            optimizer.step()
+        unit = F.normalize(table.detach(), dim=1)
+        distances = (1 - unit @ unit.T)[upper[0], upper[1]]
+        return float(torch.corrcoef(torch.stack((distances.argsort().argsort(), gaps.argsort().argsort())))[0, 1])
+
+    plain, weighted, mixed = order(negatives=0, positives=0, weighting="none"), order(negatives=0, positives=0), order()
+    assert abs(plain) < 0.1 and weighted > 0.5 and mixed > weighted
+
+
 def test_the_module_reads_its_label_and_its_random_streams() -> None:
     first, second = views()
     outputs = ViewOutputs(index=torch.arange(6), projections=[first, second], labels={"age": LABELS}, random=streams())

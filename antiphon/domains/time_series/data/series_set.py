@@ -74,7 +74,7 @@ class TimeSeriesSet:
         """How many channels each series has."""
         return self.signals.shape[1]
 
-    def batch(self, index: ArrayLike) -> SignalBatch:
+    def batch(self, index: ArrayLike, *, epoch: int = 0) -> SignalBatch:
         """The series in rows `index` (B,) as float32 tensors; only these rows are read from a memory map."""
         rows = np.asarray(index, np.int64)
         return SignalBatch(
