@@ -6,7 +6,7 @@
 Forward and backward of a loss on float32 vectors of 128 dimensions that need a gradient, temperature 0.2. The forms of a table are
 measured in turn, round after round, and every measurement is a process of its own: its peak memory is the growth of the largest
 resident size over the size before the step, its time the median of three steps after one that does not count. Ratios are medians of
-the rounds' ratios, so that what else the machine does touches both sides alike. `--quick` takes half a minute on two cores with 1024 and
+X
 2048 pairs, `--full` about ten with 4096, 8192 and 32768.
 """
 
