@@ -16,8 +16,9 @@ _ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU}
 class ProjectionHead(nn.Sequential):
     """Embeddings (B, in_dim) -> projections (B, out_dim): `layers` linear maps, norm and activation between them.
 
-    `out_dim=None` gives back as many as came in (predictors). One layer is a plain linear map. The bias of a map that batch norm follows is left out, since the norm would cancel it.
-    Batch statistics are those of one process; ``norm="layer"`` keeps examples apart.
+    `out_dim=None` gives back as many as came in (predictors). One layer is a plain linear map. The bias of a map that batch norm
+    follows is left out, since the norm would cancel it. Batch statistics are those of one process; ``norm="layer"`` keeps examples
+    apart.
     """
 
     def __init__(

@@ -45,45 +45,47 @@ def _excluded_cells(exclude: Tensor | None, width: int) -> Cells:
     return dict(zip(corners, cell.split(counts.tolist()), strict=True))
 
 
-def _tiles(rows: Tensor, columns: Tensor, cells: Cells) -> Iterator[tuple[slice, slice, Tensor]]:
+def _tiles(rows: Tensor, columns: Tensor | None, cells: Cells) -> Iterator[tuple[slice, slice, Tensor]]:
     """Rows, columns and similarities of tile after tile, -inf at excluded cells, in a buffer that the next tile overwrites.
 
-    Where `columns` is `rows`, only the tiles on and above the diagonal come.
+    Without `columns` it is the rows among themselves, and only the tiles on and above the diagonal come.
     """
-    buffer = rows.new_empty(min(TILE_ROWS, len(rows)) * min(TILE_ROWS, len(columns)))
+    others = rows if columns is None else columns
+    buffer = rows.new_empty(min(TILE_ROWS, len(rows)) * min(TILE_ROWS, len(others)))
     for top in range(0, len(rows), TILE_ROWS):
         i = slice(top, min(top + TILE_ROWS, len(rows)))
-        for left in range(top if columns is rows else 0, len(columns), TILE_ROWS):
-            j = slice(left, min(left + TILE_ROWS, len(columns)))
+        for left in range(top if columns is None else 0, len(others), TILE_ROWS):
+            j = slice(left, min(left + TILE_ROWS, len(others)))
             height, width = i.stop - top, j.stop - left
             tile = buffer[: height * width].view(height, width)
-            torch.mm(rows[i], columns[j].T, out=tile)
+            torch.mm(rows[i], others[j].T, out=tile)
             if (top, left) in cells:
                 tile.view(-1).index_fill_(0, cells[top, left], -torch.inf)
             yield i, j, tile
 
 
 def _gradients(
-    rows: Tensor, columns: Tensor, cells: Cells, needs: tuple[bool, ...], weigh: Weigh
+    rows: Tensor, columns: Tensor | None, cells: Cells, needs: tuple[bool, ...], weigh: Weigh
 ) -> tuple[Tensor | None, Tensor | None]:
-    """The gradients of the two sides, from the gradient of each tile. Where the sides are the same, the first is all of it."""
-    same = columns is rows
+    """The gradients of the two sides, from the gradient of each tile. Without `columns` the first is all of it."""
+    same, others = columns is None, rows if columns is None else columns
     of_rows = torch.zeros_like(rows) if needs[0] else None
-    of_columns = of_rows if same else torch.zeros_like(columns) if needs[1] else None
+    of_columns = of_rows if same else torch.zeros_like(others) if needs[1] else None
     for i, j, tile in _tiles(rows, columns, cells):
         weights = weigh(i, j, tile)
         if of_rows is not None:
-            of_rows[i].addmm_(weights, columns[j])
+            of_rows[i].addmm_(weights, others[j])
         if of_columns is not None and not (same and i == j):  # a tile on the diagonal is its own mirror image
             of_columns[j].addmm_(weights.T, rows[i])
     return of_rows, None if same else of_columns
 
 
-def _exp2_is_safe(rows: Tensor, columns: Tensor) -> bool:
+def _exp2_is_safe(rows: Tensor, columns: Tensor | None) -> bool:
     """Whether no similarity can leave the range of `_PLAIN_EXP2` (Cauchy and Schwarz)."""
-    if not len(rows) or not len(columns):
+    others = rows if columns is None else columns
+    if not len(rows) or not len(others):
         return True
-    bound = torch.linalg.vector_norm(rows, dim=1).amax() * torch.linalg.vector_norm(columns, dim=1).amax()
+    bound = torch.linalg.vector_norm(rows, dim=1).amax() * torch.linalg.vector_norm(others, dim=1).amax()
     return bool(bound <= _PLAIN_EXP2.get(rows.dtype, 0.0))
 
 
@@ -93,11 +95,11 @@ def _log2_sum(tile: Tensor, dim: int) -> Tensor:
     return (tile - highest).exp2_().sum(dim).log2_() + highest.squeeze(dim)
 
 
-def _log2_sums(rows: Tensor, columns: Tensor, cells: Cells, *, plain: bool, both: bool) -> tuple[Tensor, Tensor | None]:
+def _log2_sums(rows: Tensor, columns: Tensor | None, cells: Cells, *, plain: bool, both: bool) -> tuple[Tensor, Tensor | None]:
     """log2 sum 2^similarity along the rows, (N,), and if `both` down the columns, (M,). The same sides have the same sums."""
-    same = columns is rows
-    along = rows.new_full((len(rows),), 0.0 if plain else -torch.inf)
-    down = along if same else columns.new_full((len(columns),), 0.0 if plain else -torch.inf) if both else None
+    same, nothing = columns is None, 0.0 if plain else -torch.inf
+    along = rows.new_full((len(rows),), nothing)
+    down = along if columns is None else columns.new_full((len(columns),), nothing) if both else None
     for i, j, tile in _tiles(rows, columns, cells):
         if plain:
             tile.exp2_()
@@ -116,9 +118,8 @@ class _Log2SumExp2(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, columns: Tensor | None, cells: Cells, both: bool) -> tuple[Tensor, Tensor | None]:
-        others = rows if columns is None else columns
-        ctx.cells, ctx.plain = cells, _exp2_is_safe(rows, others)
-        along, down = _log2_sums(rows, others, cells, plain=ctx.plain, both=both)
+        ctx.cells, ctx.plain = cells, _exp2_is_safe(rows, columns)
+        along, down = _log2_sums(rows, columns, cells, plain=ctx.plain, both=both)
         ctx.save_for_backward(rows, columns, along, down)
         return along, down
 
@@ -127,7 +128,7 @@ class _Log2SumExp2(torch.autograd.Function):
     def backward(ctx: Any, pull: Tensor, pull_down: Tensor | None) -> tuple[Tensor | None, ...]:
         rows, columns, along, down = ctx.saved_tensors
         if columns is None:
-            columns, down, pull_down = rows, along, pull
+            down, pull_down = along, pull
         weigh = _plain_softmax(along, pull, down, pull_down) if ctx.plain else _softmax(along, pull, down, pull_down)
         return *_gradients(rows, columns, ctx.cells, ctx.needs_input_grad, weigh), None, None
 

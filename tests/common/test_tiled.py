@@ -86,6 +86,11 @@ def test_a_matrix_with_itself(mutual: bool) -> None:
     assert tiled._is_mirrored(exclude, ROWS) is mutual
     expected = masked(rows @ rows.T, exclude).logsumexp(dim=1) @ pulls(ROWS)
     assert_equal(tiled.logsumexp(rows, rows, exclude=exclude) @ pulls(ROWS), expected, (rows,))
+    logits = rows @ rows.T
+    along, down = tiled.logsumexp_both_ways(rows, rows)
+    assert_equal((along + 2.0 * down) @ pulls(ROWS), 3.0 * logits.logsumexp(dim=1) @ pulls(ROWS), (rows,))
+    expected = F.softplus(rows @ rows.T, threshold=50.0).sum(dim=1) @ pulls(ROWS)
+    assert_equal(tiled.softplus_sum(rows, rows) @ pulls(ROWS), expected, (rows,))
 
 
 def test_the_shortcut_is_taken_only_where_it_is_safe(path: str) -> None:

@@ -24,7 +24,13 @@ OPTIONS = {  # what the published defaults make too large for 67 series and 40 s
     "conr": ["objective.window=0.5"],  # the labels are 0 and 1
     "dino": ["head=prototypes", "head.bottleneck_dim=8"],
     "feature_transformation": ["objective.queue_size=64"],
-    "mochi": ["objective.queue_size=64", "objective.hardest=16", "objective.pairs=8", "objective.with_query=4", "objective.warmup_steps=8"],
+    "mochi": [
+        "objective.queue_size=64",
+        "objective.hardest=16",
+        "objective.pairs=8",
+        "objective.with_query=4",
+        "objective.warmup_steps=8",
+    ],
     "moco": ["objective.queue_size=64"],
     "moco_v3": ["predictor.hidden_dim=32"],
     "sepclr": ["objective.common_dim=8"],
@@ -45,7 +51,14 @@ def test_an_objective_learns(name: str) -> None:
     encoder = ["encoder=ts2vec", "encoder.hidden_dim=16", "encoder.embedding_dim=32", "encoder.depth=4", "encoder.dropout=0.0"]
     config = compose(
         f"time_series/{recipe}",
-        [f"objective={name}", *encoder, *overrides, *OPTIONS.get(name, []), "data.name=ItalyPowerDemand", f"training.steps={STEPS}"],
+        [
+            f"objective={name}",
+            *encoder,
+            *overrides,
+            *OPTIONS.get(name, []),
+            "data.name=ItalyPowerDemand",
+            f"training.steps={STEPS}",
+        ],
     )
     train, _ = load_data(config)
     learner, _ = build_learner(config, train, seed=0)

@@ -30,9 +30,10 @@ class JointEmbedding(pl.LightningModule):
     """Trains `encoder` by `objective` on `views` of each batch.
 
     `views` maps standardised signals (B, C, T), lengths (B,) and keyed randomness to views; `head` maps embeddings to projections
-    (None: the embeddings themselves); `predictor` maps projections to predictions and `twin` gives targets, for objectives that
-    want them (without a twin, targets are the learner's own projections, without gradient); `averaging` keeps averaged weights
-    beside the encoder, and these are then what is saved and evaluated; `pair_mining` weighs each example's loss.
+    (None: the embeddings themselves), and is left out where the objective reads none; `predictor` maps projections to predictions
+    and `twin` gives targets, for objectives that want them (without a twin, targets are the learner's own projections, without
+    gradient); `averaging` keeps averaged weights beside the encoder, and these are then what is saved and evaluated;
+    `pair_mining` weighs each example's loss.
 
     With `chunk_size` the encoder sees that many examples at a time, so that memory does not grow with the batch; head, predictor
     and objective still see the whole batch, and the gradient is that of the whole (`antiphon.common.grad_cache`, where
@@ -65,7 +66,8 @@ class JointEmbedding(pl.LightningModule):
         if chunk_size is not None and chunk_size < 1:
             raise ValueError(f"chunk_size is {chunk_size}: use the number of examples to encode at a time, or null for all")
         self.encoder = encoder
-        self.head = head if head is not None else nn.Identity()
+        # A head that is not used would wait for gradients in vain.
+        self.head = nn.Identity() if head is None or PROJECTED.isdisjoint(needs) else head
         self.predictor = predictor if "predictions" in needs else None
         self.twin = twin
         self.objective = objective

@@ -56,6 +56,17 @@ def labels_of(outputs: ViewOutputs, name: str = "label") -> Tensor:
     return outputs.labels[name]
 
 
+def streams_of(outputs: ViewOutputs) -> KeyedRandom:
+    """The random streams of a batch, for objectives that draw.
+
+    Raises:
+        ValueError: if `outputs` has none.
+    """
+    if outputs.random is None:
+        raise ValueError("this objective draws at random: fill ViewOutputs.random with the batch's KeyedRandom")
+    return outputs.random
+
+
 class Objective(nn.Module, ABC):
     """A loss with its parameters and its state, if it has any. `needs` names the fields of `ViewOutputs` that it reads.
 

@@ -7,9 +7,9 @@ import math
 import torch.nn.functional as F
 from torch import Tensor
 
-from antiphon.common.objectives.base import ViewOutputs
+from antiphon.common.objectives.base import ViewOutputs, streams_of
 from antiphon.common.objectives.info_nce import info_nce
-from antiphon.common.objectives.moco import MoCo, streams_of
+from antiphon.common.objectives.moco import MoCo
 from antiphon.common.objectives.precision import full_precision
 from antiphon.common.objectives.rows import Reduction, reduce_rows
 from antiphon.common.random import KeyedRandom

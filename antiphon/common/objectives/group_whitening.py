@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from antiphon.common.distributed import row_counts, sum_over_ranks
-from antiphon.common.objectives.base import Objective, ViewOutputs
+from antiphon.common.objectives.base import Objective, ViewOutputs, streams_of
 from antiphon.common.objectives.info_nce import info_nce
 from antiphon.common.objectives.precision import full_precision
 from antiphon.common.objectives.rows import Reduction, gathered_views, reduce_rows
@@ -132,10 +132,8 @@ class WhitenedCSE(Objective):
 
     def forward(self, outputs: ViewOutputs) -> Tensor:
         """The scalar loss of a batch."""
-        if outputs.random is None:
-            raise ValueError("WhitenedCSE draws its shuffles: give ViewOutputs the random streams of the batch")
         first, last = outputs.embeddings[0], outputs.embeddings[-1]
-        shuffles = outputs.random.shared
+        shuffles = streams_of(outputs).shared
         return whitened_cse(
             first,
             last,

@@ -15,7 +15,6 @@ from antiphon.common.objectives.info_nce import info_nce
 from antiphon.common.objectives.precision import full_precision
 from antiphon.common.objectives.rows import Reduction, gathered_views, reduce_rows
 from antiphon.common.queue import Queue
-from antiphon.common.random import KeyedRandom
 
 
 @full_precision
@@ -69,17 +68,6 @@ def moco_v3(
         F.normalize(queries, dim=-1), everyone[0], positives=own, temperature=temperature, tiled=tiled, reduction="none"
     )
     return reduce_rows(2.0 * temperature * rows, reduction)
-
-
-def streams_of(outputs: ViewOutputs) -> KeyedRandom:
-    """The keyed streams of a batch, for variants of MoCo that draw.
-
-    Raises:
-        ValueError: if the batch came without.
-    """
-    if outputs.random is None:
-        raise ValueError("this objective mixes features at random: fill ViewOutputs.random with the batch's KeyedRandom")
-    return outputs.random
 
 
 class MoCo(Objective):

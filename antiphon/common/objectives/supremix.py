@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from antiphon.common.distributed import gather
-from antiphon.common.objectives.base import Objective, ViewOutputs, labels_of
+from antiphon.common.objectives.base import Objective, ViewOutputs, labels_of, streams_of
 from antiphon.common.objectives.info_nce import info_nce
 from antiphon.common.objectives.precision import full_precision
 from antiphon.common.objectives.rows import Reduction, column_mask, gathered_views, reduce_rows
@@ -165,12 +165,10 @@ class SupReMix(Objective):
 
     def forward(self, outputs: ViewOutputs) -> Tensor:
         """The scalar loss of a batch."""
-        if outputs.random is None:
-            raise ValueError("SupReMix draws its mixtures: give ViewOutputs the random streams of the batch")
         return supremix(
             *outputs.projections,
             labels=labels_of(outputs, self.label),
-            random=outputs.random,
+            random=streams_of(outputs),
             temperature=self.temperature,
             window=self.window,
             negatives=self.negatives,

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from antiphon.common.data.loader import BatchSource
 from antiphon.common.distributed import first_row, gather, row_counts
 from antiphon.common.heads import Norm, ProjectionHead
-from antiphon.common.objectives.base import Objective, ViewOutputs
+from antiphon.common.objectives.base import Objective, ViewOutputs, streams_of
 from antiphon.common.objectives.info_nce import info_nce, nt_xent
 from antiphon.common.objectives.rows import reduce_rows
 
@@ -110,9 +110,7 @@ class TSTCC(Objective):
                 f"TS-TCC predicts {self.prediction_steps} steps ahead but the encoder gave {frames} frame(s): use longer series, "
                 f"an encoder with less pooling, or prediction_steps of at most {frames - 1}"
             )
-        if outputs.random is None:
-            raise ValueError("TS-TCC draws a time stamp for each batch: fill ViewOutputs.random with the batch's KeyedRandom")
-        first, second = outputs.random.fold("ts_tcc").shared.integers(2, high=choices)[0].tolist()
+        first, second = streams_of(outputs).fold("ts_tcc").shared.integers(2, high=choices)[0].tolist()
         return first, second
 
     def _prediction_loss(self, context: Tensor, frames: Tensor, last_seen: int) -> Tensor:
