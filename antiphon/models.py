@@ -19,6 +19,8 @@ ENCODERS = {
     "ts_tcc_cnn": "antiphon.domains.time_series.encoders:TSTCCEncoder",
     "resnet1d": "antiphon.domains.time_series.encoders:ResNet1dEncoder",
     "tsai": "antiphon.domains.time_series.encoders:TsaiEncoder",
+    "sample_cnn": "antiphon.domains.music.encoders:SampleCNNEncoder",
+    "log_mel": "antiphon.domains.music.encoders:LogMelEncoder",
 }
 
 

@@ -17,8 +17,8 @@ class ProjectionHead(nn.Sequential):
     """Embeddings (B, in_dim) -> projections (B, out_dim): `layers` linear maps, norm and activation between them.
 
     `out_dim=None` gives back as many as came in (predictors). One layer is a plain linear map. The bias of a map that batch norm
-    follows is left out, since the norm would cancel it. Batch statistics are those of one process; ``norm="layer"`` keeps examples
-    apart.
+    follows is left out, since the norm would cancel it; ``bias=False`` leaves out all. Batch statistics are those of one process;
+    ``norm="layer"`` keeps examples apart.
     """
 
     def __init__(
@@ -30,6 +30,7 @@ class ProjectionHead(nn.Sequential):
         layers: int = 2,
         norm: Norm = "batch",
         activation: Activation = "relu",
+        bias: bool = True,
     ) -> None:
         if layers < 1:
             raise ValueError(f"a projection head needs at least one layer, got layers={layers}")
@@ -38,12 +39,12 @@ class ProjectionHead(nn.Sequential):
         out_dim = in_dim if out_dim is None else out_dim
         modules: list[nn.Module] = []
         for _ in range(layers - 1):
-            modules.append(nn.Linear(in_dim, hidden_dim, bias=norm != "batch"))
+            modules.append(nn.Linear(in_dim, hidden_dim, bias=bias and norm != "batch"))
             if norm != "none":
                 modules.append(_NORMS[norm](hidden_dim))
             modules.append(_ACTIVATIONS[activation]())
             in_dim = hidden_dim
-        super().__init__(*modules, nn.Linear(in_dim, out_dim))
+        super().__init__(*modules, nn.Linear(in_dim, out_dim, bias=bias))
         self.out_dim = out_dim
 
     def forward(self, embeddings: Tensor) -> Tensor:

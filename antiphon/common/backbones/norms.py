@@ -1,4 +1,4 @@
-"""Normalisation of maps (B, C, T) by name."""
+"""Normalisation of maps (B, C, T) and (B, C, F, T) by name."""
 
 from __future__ import annotations
 
@@ -31,3 +31,15 @@ def norm1d(norm: Norm, channels: int) -> nn.Module:
     if norm == "layer":
         return ChannelLayerNorm(channels)
     raise ValueError(f"unknown norm {norm!r}: use one of {', '.join(get_args(Norm))}")
+
+
+def norm2d(norm: Norm, channels: int) -> nn.Module:
+    """The normalisation `norm` for maps (B, channels, F, T): "batch" over batch, F and T; "group" as in `norm1d`, over F and T.
+
+    Raises ValueError for another name.
+    """
+    if norm == "batch":
+        return nn.BatchNorm2d(channels)
+    if norm == "group":
+        return nn.GroupNorm(math.gcd(channels, 8), channels)
+    raise ValueError(f"unknown norm {norm!r} for two-dimensional maps: use batch or group")

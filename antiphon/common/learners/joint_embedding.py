@@ -89,8 +89,9 @@ class JointEmbedding(pl.LightningModule):
         return _as_encoder(self.averaging.module)
 
     def make_views(self, batch: SignalBatch) -> Sequence[View]:
-        """The views of a batch, in the encoder's standardised units."""
-        return self.views(self.encoder.standardize(batch.signals), batch.lengths, self.randomness(batch))
+        """The views of a batch, in the encoder's standardised units; in full precision, whatever the network runs in."""
+        with torch.autocast(batch.signals.device.type, enabled=False):
+            return self.views(self.encoder.standardize(batch.signals), batch.lengths, self.randomness(batch))
 
     def randomness(self, batch: SignalBatch) -> KeyedRandom:
         """The keyed streams of a batch."""

@@ -1,0 +1,88 @@
+"""Which recordings of a manifest can be used, and an account of those that cannot."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from antiphon.common.data.manifest import Manifest, Row
+from antiphon.common.signal.io import AudioError, AudioInfo, check_audio
+
+_END_SLACK_S = 0.05  # ends written with few decimals may lie a little behind the last sample
+
+
+@dataclass(frozen=True)
+class Quarantine:
+    """The recordings that were left out of `total`: (path, reason) each. As text it is a counted list."""
+
+    entries: tuple[tuple[str, str], ...] = ()
+    total: int = 0
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __add__(self, later: Quarantine) -> Quarantine:
+        """What was left out here, and then of the rest."""
+        return Quarantine(self.entries + later.entries, self.total)
+
+    def __str__(self) -> str:
+        return self.summary()
+
+    def summary(self, limit: int = 50) -> str:
+        """How many of how many were left out, then up to `limit` of them, one a line, with the reason."""
+        lines = [f"{len(self)} of {self.total} recordings left out"]
+        lines += [f"  {path}: {reason}" for path, reason in self.entries[:limit]]
+        if len(self) > limit:
+            lines.append(f"  and {len(self) - limit} more")
+        return "\n".join(lines)
+
+    def write(self, path: str | Path) -> None:
+        """Write all of them, one a line: path, tab, reason."""
+        Path(path).write_text("".join(f"{file}\t{reason}\n" for file, reason in self.entries), encoding="utf-8")
+
+
+def check(manifest: Manifest, *, decode: bool = False, workers: int | None = None) -> tuple[Manifest, Quarantine]:
+    """The usable rows of a manifest with `Row.info` filled in, and the others with the reason why they are not usable.
+
+    Every file is opened once: its header and its last sample are read, or with `decode` all of it, which finds damage in the
+    middle too. Rows that have `info` (from an earlier check, written to the manifest) are taken at their word. `workers` threads
+    read at the same time; None: one a core.
+    """
+    paths = sorted({row.path for row in manifest.rows if row.info is None})
+    known: dict[str, AudioInfo | AudioError] = {}
+    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+        known = dict(zip(paths, pool.map(lambda path: _look(path, decode), paths, chunksize=1), strict=True))
+
+    def inspect(row: Row) -> Row:
+        found = row.info or known[row.path]
+        if isinstance(found, AudioError):
+            raise found
+        if row.start_s >= found.duration_s or (row.end_s or 0.0) > found.duration_s + _END_SLACK_S:
+            part = f"{row.start_s:g} s to {'the end' if row.end_s is None else f'{row.end_s:g} s'}"
+            raise AudioError(row.path, f"the part from {part} is not within its {found.duration_s:g} s")
+        return replace(row, info=found)
+
+    return sift(manifest, inspect)
+
+
+def _look(path: str, decode: bool) -> AudioInfo | AudioError:
+    try:
+        return check_audio(path, decode=decode)
+    except AudioError as error:
+        return error
+
+
+def sift(manifest: Manifest, inspect: Callable[[Row], Row]) -> tuple[Manifest, Quarantine]:
+    """The rows that `inspect` returns, and those for which it raises an AudioError."""
+    kept: list[Row] = []
+    refused: list[tuple[str, str]] = []
+    for row in manifest.rows:
+        try:
+            kept.append(inspect(row))
+        except AudioError as error:
+            refused.append((error.path, error.reason))
+    return replace(manifest, rows=tuple(kept)), Quarantine(tuple(refused), len(manifest))

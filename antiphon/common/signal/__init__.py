@@ -1,0 +1,1 @@
+"""Signal processing as plain functions on tensors, and the reading of audio files."""
