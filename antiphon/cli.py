@@ -11,16 +11,21 @@ from typing import Any
 EXTRA_OF = {
     "aeon": "time-series",
     "hydra": "train",
+    "librosa": "audio",
     "matplotlib": "train",
     "mlflow": "tracking",
     "numba": "time-series",
     "omegaconf": "train",
     "pandas": "time-series",
     "pyarrow": "time-series",
+    "pyroomacoustics": "audio",
     "pytorch_lightning": "train",
+    "soundfile": "audio",
     "tensorboard": "tracking",
+    "torchaudio": "audio",
     "tsai": "tsai",
     "wandb": "tracking",
+    "webdataset": "audio",
 }
 
 
@@ -56,7 +61,10 @@ def _parser() -> argparse.ArgumentParser:
         add = commands.add_parser(name, help=text)
         add.add_argument("run", help="a run folder, an encoder folder, or a Hugging Face repository id")
         add.add_argument(
-            "--data", required=True, help="labelled training data: .npz .npy .ts .tsv .parquet, a folder of CSVs, or a UCR/UEA name"
+            "--data",
+            required=True,
+            help="labelled training data: .npz .npy .ts .tsv .parquet, a folder of CSVs, or a UCR/UEA name; "
+            "recordings: a folder a class, or a manifest",
         )
         add.add_argument("--test", help="labelled test data; without it a stratified share of --data is held out")
         add.add_argument("--test-share", type=float, default=0.3, help="share held out when there is no --test (default 0.3)")
@@ -71,12 +79,42 @@ def _parser() -> argparse.ArgumentParser:
 
     add = commands.add_parser("embed", help="embed files with a pretrained encoder")
     add.add_argument("run", help="a run folder, an encoder folder, or a Hugging Face repository id")
-    add.add_argument("files", nargs="+", help="what the encoder's domain reads: .npz .npy .ts .tsv .parquet, a folder of CSVs")
+    add.add_argument(
+        "files", nargs="+", help="what the encoder's domain reads: .npz .npy .ts .tsv .parquet, a folder of CSVs; or audio"
+    )
     add.add_argument("-o", "--output", type=Path, required=True, help="out.npz or out.parquet")
 
     add = commands.add_parser("info", help="say what a run or an encoder is")
     add.add_argument("run", help="a run folder, an encoder folder, or a Hugging Face repository id")
+
+    add = commands.add_parser("data", help="fetch open recordings; pack recordings into shards")
+    _add_data_actions(add.add_subparsers(dest="action", metavar="ACTION", required=True, parser_class=_Parser))
     return parser
+
+
+def _add_data_actions(actions: Any) -> None:
+    """`antiphon data list|fetch|pack`."""
+    cache = {"type": Path, "help": "where sets are kept (default: $ANTIPHON_CACHE, or ~/.cache/antiphon/data)"}
+    add = actions.add_parser("list", help="which recordings can be fetched: what, how much, licence, package")
+    add.add_argument("--cache", **cache)
+
+    add = actions.add_parser("fetch", help="fetch recordings into the cache, with a manifest; nothing is installed")
+    add.add_argument("names", nargs="+", metavar="NAME", help="see `antiphon data list`")
+    add.add_argument("--cache", **cache)
+    add.add_argument(
+        "--from", dest="package_files", nargs="+", type=Path, default=[], metavar="FILE", help="packages downloaded by hand"
+    )
+
+    add = actions.add_parser("pack", help="pack the recordings of a manifest into tar files (WebDataset shards)")
+    add.add_argument("manifest", type=Path, help="a .csv or .jsonl manifest, or a folder of recordings")
+    add.add_argument("folder", type=Path, help="the new folder for the shards and their manifest")
+    add.add_argument("--shard-mb", type=float, default=256.0, help="size of a shard in MB (default 256)")
+    add.add_argument(
+        "--format", choices=("flac", "pcm16", "copy"), default="flac", help="how recordings are written (default flac)"
+    )
+    add.add_argument("--sample-rate", type=int, help="resample to this many Hz")
+    add.add_argument("--mono", action="store_true", help="mix down")
+    add.add_argument("--quarantine", action="store_true", help="leave out what cannot be read, and list it")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

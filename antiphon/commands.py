@@ -133,7 +133,9 @@ def embed(options: Namespace) -> None:
     """Embed files and write one table."""
     from antiphon.run.own_data import embed_files
 
-    count, dimensions = embed_files(options.run, options.files, options.output)
+    count, dimensions, left_out = embed_files(options.run, options.files, options.output)
+    if left_out:
+        console.print(escape(str(left_out)), highlight=False, soft_wrap=True)
     console.print(f"{count} embeddings of {dimensions} dimensions in {options.output}", highlight=False)
 
 
@@ -157,3 +159,10 @@ def info(options: Namespace) -> None:
         console.print(f"[bold]{key:<11}[/] {escape(str(value))}", highlight=False)
     if about.get("results"):
         console.print(terminal_table(metric_table("measured", about["results"])))
+
+
+def data(options: Namespace) -> None:
+    """Fetch open recordings, or pack recordings into shards."""
+    from antiphon.data_commands import run
+
+    run(options)

@@ -21,6 +21,7 @@ ENCODERS = {
     "tsai": "antiphon.domains.time_series.encoders:TsaiEncoder",
     "sample_cnn": "antiphon.domains.music.encoders:SampleCNNEncoder",
     "log_mel": "antiphon.domains.music.encoders:LogMelEncoder",
+    "spectral_statistics": "antiphon.domains.music.encoders:SpectralStatisticsEncoder",
 }
 
 

@@ -129,7 +129,7 @@ SIZES = {
     "full": {
         "small": [CUBIC_UP_TO],
         "nt_xent": [4096, 8192],
-        "clip": [8192, 16384],
+        "clip": [8192],
         "siglip": [4096],
         "compile": [4096],
         "large": [16384, 32768],

@@ -106,6 +106,10 @@ class KeyedRandom:
             shared = None if shared is None else _fold(shared, value)
         return KeyedRandom(keys, shared)
 
+    def take(self, rows: Tensor) -> KeyedRandom:
+        """The streams of some of the examples, `rows` (R,) int64, from their beginning."""
+        return KeyedRandom(self.keys[rows], self._shared_key)
+
     def _bits(self, shape: tuple[int, ...]) -> Tensor:
         """64 random bits a position, (B, *shape) int64. Each dimension has its own stride, so no position depends on the shape."""
         self._draws += 1

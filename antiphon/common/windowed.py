@@ -21,8 +21,8 @@ class WindowedEncoder(Encoder):
 
     A longer signal is cut into windows that touch and do not overlap; what is left behind the last whole one is dropped, as in the
     evaluation of CLMR, and the frames of all windows are pooled. A signal that is shorter than one window is filled up, with zeros
-    or, with ``padding="repeat"``, by playing it again from its start. No window sees its neighbours, so a song embeds as the mean of
-    its windows whatever it is batched with.
+    or, with ``padding="repeat"``, by playing it again from its start. No window sees its neighbours, so a song embeds as its
+    windows do, whatever it is batched with.
     """
 
     def __init__(

@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from antiphon.common.classifier import Classifier
+from antiphon.common.data.quarantine import Quarantine
 from antiphon.common.encoder import Encoder
+from antiphon.common.evaluation.embedding import embed_set
 from antiphon.common.evaluation.protocols import Probe, classification
 from antiphon.common.evaluation.scores import classification_result
 from antiphon.common.random import seeded_scope
+from antiphon.common.signal.io import AudioError
 from antiphon.models import create_encoder, domain_of, load_encoder
 from antiphon.run.evaluation import Row
 
@@ -23,10 +27,15 @@ def labelled_split(run: str, data: str, test: str | None, *, test_share: float =
     """The encoder of `run`, and labelled training and test sets; without `test` a stratified share of `data` is held out."""
     encoder = load_encoder(run)
     domain = domain_of(encoder)
-    train, held_out = domain.load(data, test, test_share=test_share, seed=seed, labelled=True)
+    train, held_out = domain.load(data, test, test_share=test_share, seed=seed, labelled=True, **_reading(encoder))
     for part in (train, held_out):
         encoder.check_input(part.batch(np.zeros(1, np.int64)).signals)
     return encoder, train, held_out
+
+
+def _reading(encoder: Encoder) -> dict[str, Any]:
+    """What the readers of recordings must know: an encoder that is bound to a sampling rate reads windows at that rate."""
+    return {} if encoder.input_spec.sample_rate is None else {"input_spec": encoder.input_spec}
 
 
 def untrained_like(encoder: Encoder, seed: int) -> Encoder:
@@ -91,7 +100,9 @@ def finetune(encoder: Encoder, train: Any, *, epochs: int, lr: float, batch_size
 
 
 def _scores(classifier: Classifier, train: Any, test: Any) -> dict[str, float]:
-    scores = classifier.scores(test.signals, test.lengths)
+    embeddings = torch.from_numpy(embed_set(classifier.encoder, test))
+    with torch.inference_mode():
+        scores = classifier.linear(embeddings.to(classifier.linear.weight.device)).cpu().numpy()
     result = classification_result(
         predicted=scores.argmax(axis=1),
         decision=scores if scores.shape[1] > 2 else scores[:, 1] - scores[:, 0],
@@ -103,23 +114,32 @@ def _scores(classifier: Classifier, train: Any, test: Any) -> dict[str, float]:
     return result.scores()
 
 
-def embed_files(run: str, files: Sequence[str], output: Path) -> tuple[int, int]:
-    """Embed every series of `files` into one table: `output`.npz (arrays embeddings, path, row, label) or .parquet (a column each).
+def embed_files(run: str, files: Sequence[str], output: Path) -> tuple[int, int, Quarantine]:
+    """Embed every series or recording of `files` into one table: `output`.npz (arrays embeddings, path, row, label) or .parquet.
 
-    Returns how many embeddings of how many dimensions. Raises ValueError for another ending, before any work.
+    Returns how many embeddings of how many dimensions, and the recordings that were left out. Raises ValueError for another ending,
+    before any work, and where nothing could be embedded.
     """
     if output.suffix not in (".npz", ".parquet"):
         raise ValueError(f"output {output} ends in {output.suffix or 'nothing'}: give a file that ends in .npz or .parquet")
     encoder = load_encoder(run)
     domain = domain_of(encoder)
-    sets = [domain.read(file) for file in files]
-    embeddings = np.concatenate([encoder.embed(data.signals, data.lengths) for data in sets])
+    sets, refused = [], []
+    for file in files:
+        try:
+            sets.append((file, domain.read(file, **_reading(encoder))))
+        except AudioError as error:
+            refused.append((error.path, error.reason))
+    left_out = Quarantine(tuple(refused), len(files))
+    if not sets:
+        raise ValueError(str(left_out))
+    embeddings = np.concatenate([embed_set(encoder, data) for _, data in sets])
     columns: dict[str, Any] = {
-        "path": np.concatenate([np.full(len(data), file) for file, data in zip(files, sets, strict=True)]),
-        "row": np.concatenate([np.arange(len(data)) for data in sets]),
+        "path": np.concatenate([_paths(file, data) for file, data in sets]),
+        "row": np.concatenate([np.arange(len(data)) for _, data in sets]),
     }
-    if all(data.labels is not None for data in sets):
-        columns["label"] = np.concatenate([np.asarray(data.classes)[data.labels] for data in sets])
+    if all(data.labels is not None for _, data in sets):
+        columns["label"] = np.concatenate([np.asarray(data.classes)[data.labels] for _, data in sets])
     output.parent.mkdir(parents=True, exist_ok=True)
     partial = output.with_name(f".partial-{output.name}")
     if output.suffix == ".npz":
@@ -131,4 +151,10 @@ def embed_files(run: str, files: Sequence[str], output: Path) -> tuple[int, int]
         features = pd.DataFrame(embeddings, columns=[f"embedding_{number}" for number in range(embeddings.shape[1])])
         pd.concat([table, features], axis=1).to_parquet(partial)
     os.replace(partial, output)
-    return len(embeddings), embeddings.shape[1]
+    return len(embeddings), embeddings.shape[1], left_out
+
+
+def _paths(file: str, data: Any) -> Any:
+    """The file of each example: its own where a folder was read, else the one that was given."""
+    manifest = getattr(data, "manifest", None)
+    return np.full(len(data), file) if manifest is None else np.asarray([manifest[row].path for row in data.rows.tolist()])

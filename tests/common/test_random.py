@@ -240,6 +240,13 @@ def test_an_example_draws_the_same_whatever_its_batch() -> None:
     assert torch.equal(whole.permutation(11)[2:3], alone.permutation(11))
 
 
+def test_some_of_the_examples_draw_what_they_draw_among_all() -> None:
+    rows = torch.tensor([5, 0, 63])
+    few = keyed().take(rows)
+    assert torch.equal(few.fold("a").normal(3), keyed().fold("a").normal(3)[rows])
+    assert torch.equal(few.shared.uniform(4), keyed().shared.uniform(4))
+
+
 @pytest.mark.parametrize("draw", ["uniform", "normal", "bernoulli"])
 def test_a_position_does_not_depend_on_the_shape(draw: str) -> None:
     large = getattr(keyed(), draw)(4, 6, 101)

@@ -35,10 +35,13 @@ class Augmentation(ABC):
     """A random transformation of signals (B, C, T) that keeps shape, dtype and device.
 
     `sample` draws one set of parameters per example, each tensor (B, ...); `apply` is deterministic. `p` is the probability, per
-    example, that it is applied at all. A batch equals its examples one by one: no operation mixes rows unless its docstring says
-    so. Padding (what lies beyond an example's length) comes back as it was, whatever `apply` writes there, and does not influence
-    the rest; a missing value (NaN) stays missing, or moves with its neighbours where time is rearranged.
+    example, that it is applied at all; only the examples that it falls on are computed. A batch equals its examples one by one,
+    unless a subclass says that it `mixes_rows`. Padding (what lies beyond an example's length) comes back as it was, whatever
+    `apply` writes there, and does not influence the rest; a missing value (NaN) stays missing, or moves with its neighbours where
+    time is rearranged.
     """
+
+    mixes_rows = False  # what one example becomes depends on others of its batch, so all of them must be there
 
     def __init__(self, p: float = 1.0) -> None:
         if not 0.0 <= p <= 1.0:
@@ -57,11 +60,19 @@ class Augmentation(ABC):
         """Sample, apply, and keep the original in the padding and where the example's coin says so."""
         if self.p == 0.0:
             return signals
+        if self.p == 1.0:
+            return self._changed(signals, lengths, random)
+        coin = random.fold("p").bernoulli(p=self.p)
+        if self.mixes_rows:
+            return torch.where(coin[:, None, None], self._changed(signals, lengths, random), signals)
+        rows = coin.nonzero()[:, 0]
+        if not len(rows):
+            return signals
+        return signals.index_copy(0, rows, self._changed(signals[rows], lengths[rows], random.take(rows)))
+
+    def _changed(self, signals: Tensor, lengths: Tensor, random: KeyedRandom) -> Tensor:
         changed = self.apply(signals, lengths, self.sample(random.fold("parameters"), signals, lengths))
-        chosen = length_mask(lengths, signals.shape[-1])[:, None]  # (B, 1, T)
-        if self.p < 1.0:
-            chosen = chosen & random.fold("p").bernoulli(1, 1, p=self.p)
-        return torch.where(chosen, changed, signals)
+        return torch.where(length_mask(lengths, signals.shape[-1])[:, None], changed, signals)
 
 
 class Compose(Augmentation):

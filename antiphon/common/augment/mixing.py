@@ -29,6 +29,8 @@ class Mixing(Augmentation):
     example has ended or misses a value the own one stays as it is.
     """
 
+    mixes_rows = True
+
     def __init__(self, weight: Sequence[float] = (0.0, 0.5), *, p: float = 1.0) -> None:
         super().__init__(p)
         self.weight = checked_interval("weight", weight, least=0.0, most=1.0)

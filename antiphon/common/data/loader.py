@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from antiphon.common.data.batch import SignalBatch
@@ -15,7 +16,11 @@ from antiphon.common.random import shuffled
 
 
 class BatchSource(Protocol):
-    """Examples that can be fetched by row, many at once."""
+    """Examples that can be fetched by row, many at once.
+
+    A source that has a method ``order(seed, epoch)`` says by it in which order (n,) int64 an epoch visits the examples, as
+    `antiphon.common.data.shards.ShardSet` does; it must depend on nothing else. The others are shuffled.
+    """
 
     def __len__(self) -> int: ...
 
@@ -77,12 +82,17 @@ class KeyedLoader:
     def __len__(self) -> int:
         return self.steps
 
+    def _order(self, epoch: int) -> NDArray[np.int64]:
+        own = getattr(self.source, "order", None)
+        rows: Tensor = shuffled(len(self.source), self.seed, epoch) if own is None else own(self.seed, epoch)
+        return rows.numpy()
+
     def _requests(self, start: int) -> Iterator[tuple[int, int, NDArray[np.int64]]]:
         order: NDArray[np.int64] | None = None
         for step in range(start, self.steps):
             epoch, place = divmod(step, self.steps_per_epoch)
             if order is None or place == 0:
-                order = shuffled(len(self.source), self.seed, epoch).numpy()
+                order = self._order(epoch)
             rows = order[place * self.batch_size : (place + 1) * self.batch_size]
             yield epoch, step, np.array_split(rows, self.world_size)[self.rank]
 

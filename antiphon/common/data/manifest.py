@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from antiphon.common.signal.io import AUDIO_SUFFIXES, AudioInfo
+from antiphon.common.signal.resample import resampled_length
 
 _INFO = ("sample_rate", "channels", "frames")
 _TEXTS = ("text", "speaker", "group", "split")
@@ -69,6 +70,17 @@ class Row:
             found: str | None = getattr(self, column)
             return found
         return self.extra.get(column)
+
+    def span(self, sample_rate: int) -> tuple[int, int]:
+        """Where the part begins in its file, and how long it is, in samples at `sample_rate`.
+
+        Raises:
+            ValueError: a row without `info`.
+        """
+        if self.info is None:
+            raise ValueError(f"{self.path} was not checked: pass its manifest through antiphon.common.data.quarantine.check")
+        total, start = resampled_length(self.info.frames, self.info.sample_rate, sample_rate), round(self.start_s * sample_rate)
+        return start, (total if self.end_s is None else min(total, round(self.end_s * sample_rate))) - start
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +154,9 @@ class Manifest:
             names = [name for name in _COLUMNS if name in present]
             writer = csv.DictWriter(file, [*names, *sorted(present.difference(names))])
             writer.writeheader()
-            writer.writerows({**record, "labels": "|".join(record["labels"])} if "labels" in record else record for record in records)
+            writer.writerows(
+                {**record, "labels": "|".join(record["labels"])} if "labels" in record else record for record in records
+            )
 
 
 def _record(row: Row, base: Path) -> dict[str, Any]:
@@ -194,8 +208,8 @@ def read_manifest(path: str | Path, *, labelled: bool | None = None) -> Manifest
     """A manifest from a .csv or .jsonl file, or made of the audio files in a folder.
 
     Columns (or keys): `path`, against the folder of the manifest where it is relative; optionally `start_s`, `end_s`, `label` or
-    `labels` (several are separated by "|", in JSON also a list), `text`, `speaker`, `group`, `split`, and `sample_rate`, `channels`,
-    `frames` as `Manifest.write` leaves them; any other column is kept in `Row.extra`.
+    `labels` (several are separated by "|", in JSON also a list), `text`, `speaker`, `group`, `split`, and `sample_rate`,
+    `channels`, `frames` as `Manifest.write` leaves them; any other column is kept in `Row.extra`.
 
     A folder is searched with all its sub-folders, in order of the paths; hidden files and those that do not end like audio are left
     out. Where every file lies in a sub-folder of it, the name of that is the label (`labelled` False: not; True: insist on it).
@@ -232,7 +246,7 @@ def read_manifest(path: str | Path, *, labelled: bool | None = None) -> Manifest
 def _csv_records(file: Iterable[str]) -> Iterator[tuple[int, dict[str, Any]]]:
     reader = csv.DictReader(file, skipinitialspace=True)
     for record in reader:
-        surplus = record.pop(None, None)  # type: ignore[call-overload]
+        surplus = record.pop(None, None)
         if surplus:
             raise ValueError(f"line {reader.line_num}: {len(surplus)} cells more than the header has; quote those with commas")
         yield reader.line_num, record

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from antiphon.common.data.manifest import Manifest, Row
+from antiphon.common.distributed import is_first_process
 from antiphon.common.signal.io import AudioError, AudioInfo, check_audio
 
+OnError = Literal["raise", "quarantine"]
 _END_SLACK_S = 0.05  # ends written with few decimals may lie a little behind the last sample
 
 
@@ -48,7 +50,7 @@ class Quarantine:
 def check(manifest: Manifest, *, decode: bool = False, workers: int | None = None) -> tuple[Manifest, Quarantine]:
     """The usable rows of a manifest with `Row.info` filled in, and the others with the reason why they are not usable.
 
-    Every file is opened once: its header and its last sample are read, or with `decode` all of it, which finds damage in the
+    Every file is opened once: its header and its last samples are read, or with `decode` all of it, which finds damage in the
     middle too. Rows that have `info` (from an earlier check, written to the manifest) are taken at their word. `workers` threads
     read at the same time; None: one a core.
     """
@@ -86,3 +88,47 @@ def sift(manifest: Manifest, inspect: Callable[[Row], Row]) -> tuple[Manifest, Q
         except AudioError as error:
             refused.append((error.path, error.reason))
     return replace(manifest, rows=tuple(kept)), Quarantine(tuple(refused), len(manifest))
+
+
+def usable(
+    manifest: Manifest, sample_rate: int, shortest: int, channels: int | None, *, on_error: OnError, decode: bool
+) -> tuple[Manifest, Quarantine]:
+    """The rows that pass `check`, have `channels` channels (None: any number) and last `shortest` samples at `sample_rate`.
+
+    The others are printed with their reasons. With on_error="raise" only short ones are left out that way.
+
+    Raises:
+        ValueError: recordings that cannot be used (on_error="raise"), or none that can.
+    """
+    checked, unreadable = check(manifest, decode=decode)
+
+    def fits(row: Row) -> Row:
+        if channels is not None and row.info is not None and row.info.channels != channels:
+            raise AudioError(row.path, f"has {row.info.channels} channel(s), {channels} are due: give channels='mono' to mix down")
+        return row
+
+    def long_enough(row: Row) -> Row:
+        length = row.span(sample_rate)[1]
+        if length < shortest:
+            needed = f"at least {shortest / sample_rate:g} s are due" if shortest > 1 else "that is not one sample"
+            raise AudioError(row.path, f"too short: {length / sample_rate:g} s, {needed}")
+        return row
+
+    kept, unfit = sift(checked, fits)
+    bad = unreadable + unfit
+    if bad and on_error == "raise":
+        path, reason = bad.entries[0]
+        raise ValueError(
+            f"{manifest.name}: {len(bad)} of {bad.total} recordings cannot be used (first: {path}: {reason}); repair or "
+            "remove them, or set on_error='quarantine' to leave them out"
+        )
+    kept, too_short = sift(kept, long_enough)
+    bad += too_short
+    if not len(kept):
+        first = f" (first: {': '.join(bad.entries[0])})" if bad else ""
+        raise ValueError(f"{manifest.name}: none of {bad.total} recordings can be used{first}")
+    if bad and is_first_process():
+        from rich.console import Console
+
+        Console(stderr=True).print(f"{manifest.name}: {bad}", markup=False, highlight=False, soft_wrap=True)
+    return kept, bad

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from antiphon.common.encoder import Encoder
+from antiphon.common.evaluation.embedding import embed_set
 from antiphon.common.evaluation.few_labels import few_label_curve
 from antiphon.common.evaluation.protocols import LabelledSet
 
@@ -24,7 +25,7 @@ def classification_pictures(
     from antiphon.common.plots.results import few_label_plot
 
     encoders = {"random encoder": untrained, "pretrained": encoder}
-    test_x = {name: model.embed(test.signals, test.lengths) for name, model in encoders.items()}
+    test_x = {name: embed_set(model, test) for name, model in encoders.items()}
     pictures = []
     if len(test_x["pretrained"]) >= 3:
         names = None if test.labels is None else [test.classes[label] for label in np.unique(test.labels)]
@@ -36,7 +37,7 @@ def classification_pictures(
     shots = [budget for budget in BUDGETS if budget <= smallest]
     curves = {
         name: few_label_curve(
-            model.embed(train.signals, train.lengths), train.labels, test_x[name], test.labels, shots=shots, repeats=repeats, seed=0
+            embed_set(model, train), train.labels, test_x[name], test.labels, shots=shots, repeats=repeats, seed=0
         )
         for name, model in encoders.items()
     }

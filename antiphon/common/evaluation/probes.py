@@ -99,6 +99,7 @@ def linear_probe(
     # Convergence: a nearly unregularised C on separable data has no optimum to converge to.
     with threadpool_limits(1, user_api="blas"), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", message="The number of unique classes")  # few labels of many classes are no mistake
         if len(pairs) > 1 and len(c_grid) > 1:
             search = GridSearchCV(model, {"logisticregression__C": sorted(c_grid)}, cv=pairs, scoring="accuracy")
             fitted = search.fit(train, train_labels).best_estimator_

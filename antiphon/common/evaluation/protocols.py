@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
+from antiphon.common.data.loader import BatchSource
 from antiphon.common.encoder import Encoder
+from antiphon.common.evaluation.embedding import embed_set
 from antiphon.common.evaluation.few_labels import few_label_curve
 from antiphon.common.evaluation.knn import knn_accuracy
 from antiphon.common.evaluation.probes import linear_probe, svm_probe
@@ -17,19 +18,11 @@ from antiphon.common.evaluation.scores import ProbeResult
 Probe = Literal["svm", "linear", "knn"]
 
 
-class LabelledSet(Protocol):
-    """Signals (n, C, T) with lengths (n,), integer labels (n,) in order of `classes` or None, and groups (n,) or None."""
+class LabelledSet(BatchSource, Protocol):
+    """Examples for `embed_set` with labels (n,) in order of `classes` or None, and groups (n,) or None."""
 
     @property
-    def signals(self) -> NDArray[Any]:
-        """(n, C, T)."""
-
-    @property
-    def lengths(self) -> NDArray[np.int64]:
-        """(n,) samples."""
-
-    @property
-    def labels(self) -> NDArray[np.int64] | None:
+    def labels(self) -> NDArray[Any] | None:
         """(n,) in order of `classes`."""
 
     @property
@@ -41,7 +34,7 @@ class LabelledSet(Protocol):
         """(n,) speaker, subject or recording."""
 
 
-def labels_of(data: LabelledSet, name: str) -> NDArray[np.int64]:
+def labels_of(data: LabelledSet, name: str) -> NDArray[Any]:
     """The labels of a set, or a ValueError that says which set has none."""
     if data.labels is None:
         raise ValueError(f"the {name} set has no labels: an evaluation by classification needs them")
@@ -71,7 +64,7 @@ def classification(
     encoder: Encoder, train: LabelledSet, test: LabelledSet, *, probe: Probe = "svm", max_c: float | None = None, seed: int = 0
 ) -> dict[str, float]:
     """Scores of a probe trained on frozen embeddings of `train` and read once on `test`, beside a 20-nearest-neighbour vote."""
-    train_x, test_x = encoder.embed(train.signals, train.lengths), encoder.embed(test.signals, test.lengths)
+    train_x, test_x = embed_set(encoder, train), embed_set(encoder, test)
     knn = knn_accuracy(train_x, labels_of(train, "training"), test_x, labels_of(test, "test"))
     if probe == "knn":
         return {"knn_accuracy": knn}
@@ -91,7 +84,7 @@ def few_labels(
 
     The draws are the same for every encoder. A class with fewer examples than shots gives all it has.
     """
-    train_x, test_x = encoder.embed(train.signals, train.lengths), encoder.embed(test.signals, test.lengths)
+    train_x, test_x = embed_set(encoder, train), embed_set(encoder, test)
     train_y, test_y = labels_of(train, "training"), labels_of(test, "test")
     curve = few_label_curve(train_x, train_y, test_x, test_y, shots=shots, repeats=repeats, seed=seed)
     return {f"accuracy_{budget}_shot": float(mean) for budget, mean in zip(shots, curve.mean, strict=True)}

@@ -50,10 +50,15 @@ def retrieval(
     """
     wanted, offered = embedding_array(queries, "queries"), embedding_array(candidates, "candidates")
     same_dimension(wanted, offered)
-    names, others = label_array(query_names, len(wanted), "query names"), label_array(candidate_names, len(offered), "candidate names")
+    names, others = (
+        label_array(query_names, len(wanted), "query names"),
+        label_array(candidate_names, len(offered), "candidate names"),
+    )
     lost = ~np.isin(names, others)
     if lost.any():
-        raise ValueError(f"{int(lost.sum())} queries have no relevant candidate, the first is {names[lost][0]!r}: leave them out")
+        raise ValueError(
+            f"{int(lost.sum())} queries have no relevant candidate, the first is {str(names[lost][0])!r}: leave them out"
+        )
     ranks, precision = [], []
     for start in range(0, len(wanted), QUERIES_AT_A_TIME):
         rows = slice(start, start + QUERIES_AT_A_TIME)

@@ -3,8 +3,8 @@
 Coefficients after R. Bristow-Johnson's "Cookbook formulae for audio EQ biquad filter coefficients". **The cut-off of a low or high
 pass is where it is 3 dB down** for the default Q of 1/sqrt(2); in general it is 20 log10 Q there.
 
-A recursion in time is slow on a GPU and, batched, in Python. But a biquad is a convolution with an impulse response, and that of its
-poles obeys an addition law, so it is known after a few doublings; it is cut where it has decayed by 140 dB and applied by FFT.
+A recursion in time is slow on a GPU, and in Python anywhere. But a biquad is a convolution with its impulse response, and that of
+two poles is known in closed form: it is cut where it has decayed by 140 dB, and applied by FFT.
 """
 
 from __future__ import annotations
@@ -13,16 +13,18 @@ import math
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from antiphon.common.signal.filters import Cutoff, fir_filter
 
 Kind = Literal["lowpass", "highpass", "bandpass", "peaking", "low_shelf", "high_shelf"]
+BUTTERWORTH = math.sqrt(0.5)  # the Q of the flattest low pass
 _DECAY = 1e-7  # of the impulse response, where it is cut
 
 
 def biquad_filter(
-    waves: Tensor, kind: Kind, frequency_hz: Cutoff, *, sample_rate: float, q: Cutoff = math.sqrt(0.5), gain_db: Cutoff = 0.0
+    waves: Tensor, kind: Kind, frequency_hz: Cutoff, *, sample_rate: float, q: Cutoff = BUTTERWORTH, gain_db: Cutoff = 0.0
 ) -> Tensor:
     """Apply a biquad of its own to each example, at rest before the first sample.
 
@@ -56,11 +58,11 @@ def coefficients(kind: Kind, frequency_hz: Tensor, *, sample_rate: float, q: Ten
     cos, alpha = angle.cos(), angle.sin() / (2 * q)
     amplitude = 10.0 ** (gain_db / 40.0)
     if kind in ("low_shelf", "high_shelf"):
-        sign = 1.0 if kind == "low_shelf" else -1.0
-        plus, minus, slope = amplitude + 1, (amplitude - 1) * sign, 2 * amplitude.sqrt() * alpha
-        numerator = (plus - minus * cos + slope, 2 * sign * (minus * sign - plus * cos), plus - minus * cos - slope)
-        numerator = tuple(amplitude * value for value in numerator)
-        denominator = (plus + minus * cos + slope, -2 * sign * (minus * sign + plus * cos), plus + minus * cos - slope)
+        sign = 1.0 if kind == "low_shelf" else -1.0  # a high shelf is a low shelf with the frequency axis mirrored
+        mirrored, plus, minus, slope = sign * cos, amplitude + 1, amplitude - 1, 2 * amplitude.sqrt() * alpha
+        shelf = (plus - minus * mirrored + slope, sign * 2 * (minus - plus * mirrored), plus - minus * mirrored - slope)
+        numerator = tuple(amplitude * value for value in shelf)
+        denominator = (plus + minus * mirrored + slope, sign * -2 * (minus + plus * mirrored), plus + minus * mirrored - slope)
     elif kind == "peaking":
         numerator = (1 + alpha * amplitude, -2 * cos, 1 - alpha * amplitude)
         denominator = (1 + alpha / amplitude, -2 * cos, 1 - alpha / amplitude)
@@ -81,20 +83,22 @@ def coefficients(kind: Kind, frequency_hz: Tensor, *, sample_rate: float, q: Ten
 def impulse_response(numerator: Tensor, denominator: Tensor, *, most: int) -> Tensor:
     """The impulse response of biquads, two (B, 3) -> (B, taps): as long as the slowest needs to decay, `most` taps at most.
 
-    With g the response of the poles alone, ``g[m + n] = g[m] g[n] - a2 g[m - 1] g[n - 1]``: from m taps one has 2 m.
+    That of the two poles alone is ``(p^(n+1) - q^(n+1)) / (p - q)``.
     """
-    a1, a2 = denominator[:, 1:2], denominator[:, 2:3]
-    discriminant = (a1.square() - 4 * a2).clamp(min=0).sqrt()
-    radius = float(torch.maximum((a1.abs() + discriminant) / 2, a2.abs().sqrt()).max())  # of the outermost pole
+    discriminant = denominator[:, 1:2].square() - 4 * denominator[:, 2:3]
+    # A double pole is split a little, which changes the response by less than float32 can hold.
+    discriminant = torch.where(discriminant.abs() < 1e-14, 1e-14, discriminant)
+    root = torch.sqrt(discriminant + 0j)
+    poles = torch.cat(((-denominator[:, 1:2] + root) / 2, (-denominator[:, 1:2] - root) / 2), dim=1)  # (B, 2)
+    poles = torch.where(poles == 0, 1e-30, poles)  # its zeroth power would be undefined
+    radius = float(poles.abs().max())
     if not radius < 1.0:
         raise ValueError(f"a biquad with a pole of radius {radius:g} does not decay: it must be below 1")
-    # A double pole decays as (n + 1) radius^n; 16 taps and a fifth more leave it below the limit too.
+    # A double pole decays as (n + 1) radius^n: a fifth more taps, and a few, leave that below the limit too.
     taps = min(most, 16 + math.ceil(1.2 * math.log(_DECAY) / math.log(max(radius, 1e-3))))
-    poles = torch.ones_like(a1)
-    while poles.shape[1] < taps:
-        last = poles[:, -1:]
-        before = poles[:, -2:-1] if poles.shape[1] > 1 else torch.zeros_like(last)
-        shifted = torch.cat((torch.zeros_like(last), poles[:, :-1]), dim=1)
-        poles = torch.cat((poles, (-a1 * last - a2 * before) * poles - a2 * last * shifted), dim=1)
-    padded = torch.nn.functional.pad(poles[:, :taps], (2, 0))
-    return sum(numerator[:, k : k + 1] * padded[:, 2 - k : 2 - k + taps] for k in range(3))  # type: ignore[return-value]
+    # p^(64 i + j) as the product of two short series: a complex power is slow.
+    ones = poles[..., None] ** torch.arange(1, 65, device=poles.device)
+    sixty_fours = poles[..., None] ** (64 * torch.arange(-(-taps // 64), device=poles.device))
+    powers = (sixty_fours[..., None] * ones[..., None, :]).flatten(-2)[..., :taps]  # (B, 2, taps)
+    response = F.pad(((powers[:, 0] - powers[:, 1]) / root).real, (2, 0))
+    return torch.stack([numerator[:, k : k + 1] * response[:, 2 - k : 2 - k + taps] for k in range(3)]).sum(dim=0)

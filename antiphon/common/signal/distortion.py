@@ -5,10 +5,10 @@ They do not commute with gain, so each says what its level refers to.
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
+
+_SILENT = 1e-30  # a peak below it is none: dividing by it must not overflow
 
 
 def peak(waves: Tensor, known: Tensor | None = None) -> Tensor:
@@ -20,12 +20,13 @@ def peak(waves: Tensor, known: Tensor | None = None) -> Tensor:
 def clip_level(waves: Tensor, fraction: Tensor, known: Tensor, *, bins: int = 8192) -> Tensor:
     """The magnitude that a `fraction` (B,) of an example's known samples exceeds, (B, 1, 1).
 
-    From a histogram with linear interpolation inside a bin: exact to 1 / bins of the peak (a batched sort takes forty times as long).
+    From a histogram with linear interpolation inside a bin: exact to 1 / bins of the peak (a batched sort takes far longer).
     """
+    waves = waves.detach()
     highest = peak(waves, known)
-    scaled = waves.detach().abs() * (bins / highest.clamp(min=torch.finfo(waves.dtype).tiny))
+    scaled = waves.abs() * (bins / highest.clamp(min=_SILENT))
     counts = torch.zeros(len(waves), bins, dtype=torch.int32, device=waves.device)
-    counts.scatter_add_(1, scaled.flatten(1).long().clamp(0, bins - 1), known.flatten(1).to(torch.int32))
+    counts.scatter_add_(1, scaled.nan_to_num(0.0).clamp(max=bins - 1).flatten(1).long(), known.flatten(1).to(torch.int32))
     below = counts.cumsum(dim=1)  # (B, bins) samples up to the upper edge of each bin
     wanted = ((1 - fraction.to(torch.float64)) * below[:, -1]).clamp(min=0)[:, None]
     edge = torch.searchsorted(below.to(torch.float64), wanted).clamp(max=bins - 1)
@@ -48,7 +49,7 @@ def saturate(waves: Tensor, drive_db: Tensor, reference: Tensor) -> Tensor:
         reference: (B, 1, 1), usually the `peak`; a silent example stays silent.
     """
     gain = (10.0 ** (drive_db.to(waves.dtype) / 20.0))[:, None, None]
-    reference = reference.clamp(min=torch.finfo(waves.dtype).tiny)
+    reference = reference.clamp(min=_SILENT)
     return reference * torch.tanh(waves * (gain / reference)) / torch.tanh(gain)
 
 
@@ -75,8 +76,3 @@ def mu_law(waves: Tensor, bits: Tensor) -> Tensor:
     restored = code / mu * 2 - 1
     expanded = restored.sign() * torch.expm1(restored.abs() * scale) / mu
     return waves + (expanded - waves).detach()
-
-
-def sine_noise_ratio_db(bits: float) -> float:
-    """Signal to quantisation noise of a full-scale sine at `bits` bits, in dB."""
-    return 20 * math.log10(2) * bits + 10 * math.log10(1.5)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import wave
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import torch
@@ -14,21 +18,67 @@ from antiphon.common.augment import (
     AdditiveNoise,
     Augmentation,
     AugmentedViews,
+    BackgroundNoise,
+    BandPass,
+    BandStop,
+    BitDepth,
     ChannelDropout,
     ChannelShuffle,
+    Clipping,
+    ColouredNoise,
     Compose,
+    Delay,
+    Equalizer,
+    FreeverbReverb,
+    FrequencyMask,
     FrequencyPerturbation,
     Gain,
     GaussianNoise,
+    HighOrLowPass,
+    HighPass,
+    ImpulseResponse,
+    LowPass,
     Mixing,
     PhasePerturbation,
+    PitchShift,
     PolarityInversion,
+    Reverb,
+    Saturation,
+    SpeedChange,
     TimeMask,
     TimeReverse,
     TimeShift,
+    TimeStretch,
 )
+from antiphon.common.augment.base import Parameters
+from antiphon.common.data.manifest import Manifest, Row
 from antiphon.common.random import KeyedRandom
+from antiphon.common.signal.noise_bank import NoiseBank
+from antiphon.common.signal.response_bank import ResponseBank
 from antiphon.domains.time_series.augmentations import Jitter, MagnitudeWarp, Permutation, Scaling, TimeWarp, WindowSlice
+
+
+@cache
+def bank() -> NoiseBank:
+    """Two short recordings of noise, in memory from the first draw on."""
+    with TemporaryDirectory() as folder:
+        rows = []
+        for name, count in (("a", 900), ("b", 40)):
+            path = Path(folder) / f"{name}.wav"
+            with wave.open(str(path), "wb") as file:
+                file.setparams((1, 2, 1000, 0, "NONE", ""))
+                file.writeframes((KeyedRandom(INDEX[:1]).normal(count) * 5000).to(torch.int16).numpy().tobytes())
+            rows.append(Row(str(path), labels=(name,)))
+        noises = NoiseBank(Manifest(tuple(rows)), sample_rate=1000)
+        noises.segments(torch.tensor([0, 1]), torch.zeros(2), torch.tensor([1, 1]), channels=1, size=1)
+    return noises
+
+
+def responses() -> ResponseBank:
+    """Five short impulse responses that begin at once."""
+    noise = KeyedRandom(INDEX[:5]).normal(1, 40) * 0.9 ** torch.arange(40)
+    noise[..., 0] = 3.0
+    return ResponseBank(list(noise), sample_rate=1000)
 
 
 @dataclass(frozen=True)
@@ -46,6 +96,29 @@ CASES = {
     "polarity": Case(lambda p: PolarityInversion(p=p)),
     "gaussian noise": Case(lambda p: GaussianNoise(0.1, p=p)),
     "noise at snr": Case(lambda p: AdditiveNoise((5.0, 20.0), p=p)),
+    "noise relative to the signal": Case(lambda p: GaussianNoise((0.1, 0.5), relative=True, p=p)),
+    "coloured noise": Case(lambda p: ColouredNoise((5.0, 20.0), sample_rate=1000, p=p)),
+    "background noise": Case(lambda p: BackgroundNoise(bank(), {"a": (0.0, 5.0), "b": (5.0, 9.0)}, p=p)),
+    "gain with a limit": Case(lambda p: Gain((-6.0, 6.0), limit=1.0, p=p)),
+    "low pass": Case(lambda p: LowPass((50.0, 200.0), sample_rate=1000, p=p)),
+    "high pass": Case(lambda p: HighPass((50.0, 200.0), sample_rate=1000, p=p)),
+    "high or low pass": Case(lambda p: HighOrLowPass((20.0, 50.0), (100.0, 200.0), sample_rate=1000, p=p)),
+    "band pass": Case(lambda p: BandPass((100.0, 200.0), sample_rate=1000, p=p)),
+    "band stop": Case(lambda p: BandStop((100.0, 200.0), sample_rate=1000, p=p)),
+    "peaking equalizer": Case(lambda p: Equalizer((100.0, 200.0), sample_rate=1000, p=p)),
+    "shelf": Case(lambda p: Equalizer((100.0, 200.0), sample_rate=1000, kind="high_shelf", p=p)),
+    "delay": Case(lambda p: Delay((0.003, 0.005, 0.011), level=(0.3, 0.9), sample_rate=1000, p=p)),
+    "clipping": Case(lambda p: Clipping((0.02, 0.5), p=p)),
+    "saturation": Case(lambda p: Saturation((-5.0, 15.0), p=p)),
+    "bit depth": Case(lambda p: BitDepth((2, 16), p=p)),
+    "mu-law": Case(lambda p: BitDepth((2, 16), mu_law=True, p=p)),
+    "pitch shift": Case(lambda p: PitchShift(sample_rate=1000, p=p)),
+    "time stretch": Case(lambda p: TimeStretch(sample_rate=1000, p=p), moves_time=True),
+    "speed change": Case(lambda p: SpeedChange((0.7, 1.4), p=p), moves_time=True),
+    "reverb": Case(lambda p: Reverb((0.02, 0.05), sample_rate=5000, p=p)),
+    "reverb as freeverb": Case(lambda p: FreeverbReverb(sample_rate=5000, p=p)),
+    "impulse response": Case(lambda p: ImpulseResponse(responses(), wet=(0.3, 1.0), p=p)),
+    "frequency mask": Case(lambda p: FrequencyMask(1, (0.2, 0.6), p=p)),
     "time mask": Case(lambda p: TimeMask(3, (0.1, 0.2), p=p)),
     "time shift": Case(lambda p: TimeShift(0.5, p=p), moves_time=True),
     "time reverse": Case(lambda p: TimeReverse(p=p), moves_time=True),
@@ -230,6 +303,21 @@ def test_the_steps_of_compose_and_two_views_draw_differently() -> None:
     assert not same(twice, 2 * once, 0.1)
     first, second = AugmentedViews([noise, noise])(zeros, lengths, keyed(index=torch.arange(4)))
     assert abs(torch.corrcoef(torch.stack((first.signals.flatten(), second.signals.flatten())))[0, 1]) < 0.2
+
+
+def test_only_the_chosen_examples_are_computed() -> None:
+    class Counted(Gain):
+        """Remembers how many examples it was given."""
+
+        def apply(self, signals: Tensor, lengths: Tensor, parameters: Parameters) -> Tensor:
+            computed.append(len(signals))
+            return super().apply(signals, lengths, parameters)
+
+    computed: list[int] = []
+    signals, lengths = torch.ones(400, 1, 5), torch.full((400,), 5)
+    changed = Counted((6.0, 6.0), p=0.1)(signals, lengths, keyed(index=torch.arange(400)))
+    assert computed == [int((changed != signals).any(dim=2).sum())] and 20 <= computed[0] <= 60
+    assert Counted(p=1e-9)(signals, lengths, keyed(index=torch.arange(400))) is signals and len(computed) == 1
 
 
 class Rows(Dataset[int]):

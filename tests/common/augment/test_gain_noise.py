@@ -71,6 +71,22 @@ def test_measured_snr_is_the_drawn_snr() -> None:
     assert measured.min() < -3 and measured.max() > 18
 
 
+def test_a_gain_with_a_limit_clips_there_and_nowhere_else() -> None:
+    limited, free = (Gain((0.0, 40.0), limit=limit)(signals(), LENGTHS, keyed())[:, :2, :320] for limit in (100.0, None))
+    assert torch.equal(limited, free.clamp(-100.0, 100.0)) and bool((limited.abs() == 100.0).any())
+
+
+def test_relative_noise_has_its_drawn_share_of_the_deviation_of_the_example() -> None:
+    augmentation = GaussianNoise((0.1, 0.5), relative=True)
+    noise = (augmentation(signals(), LENGTHS, keyed()) - signals())[:, :2, :320]
+    drawn = augmentation.sample(keyed().fold("parameters"), signals(), LENGTHS)["std"].flatten()
+    centred = signals() - signals().nanmean(dim=(1, 2), keepdim=True)
+    measured = noise.std(dim=(1, 2)) / centred.square().nanmean(dim=(1, 2)).sqrt()
+    assert float((measured / drawn - 1).abs().max()) < 0.15  # 640 samples of noise
+    assert abs(float((measured / drawn).mean()) - 1) < 0.01
+    assert float(measured.min()) < 0.15 and float(measured.max()) > 0.45
+
+
 def test_silence_stays_silent_and_a_fully_missing_example_stays_missing() -> None:
     values = torch.zeros(2, 1, 50)
     values[1] = float("nan")

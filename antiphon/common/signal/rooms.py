@@ -1,0 +1,122 @@
+"""Rooms: impulse responses, synthetic or from a bank, and their convolution with the signals of a batch, each with its own.
+
+A synthetic response is a direct path and a tail of noise in two bands, each decaying exponentially (Moorer 1979). Its energy is 1
+in expectation, so the level of a signal stays about what it was.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from antiphon.common.random import KeyedRandom
+from antiphon.common.signal.filters import lowpass
+
+DECAY = 6.0 * math.log(10.0)  # the energy falls by 60 dB within the decay time
+COMB_S = 0.03124  # mean delay of Freeverb's eight combs; the shortest takes COMB_FIRST_S
+COMB_FIRST_S = 0.0253
+WET_ENERGY = 0.0533  # 0.015^2 (its gain) x 8 (combs) x (7/3)^4 (its four all-passes, which are not quite so)
+
+
+def convolve(waves: Tensor, responses: Tensor, *, centre: int = 0) -> Tensor:
+    """Convolve each example with its own impulse response: ``out[t] = sum_k responses[k] waves[t + centre - k]``.
+
+    `waves` (B, C, T), finite and zero in the padding; `responses` (B, 1 or C, R); `centre` is the sample of the responses at which
+    the direct path lies, which is so undone. Returns (B, C, T). One FFT over the whole length, so its cost does not grow with R x T.
+    """
+    responses = responses[..., : waves.shape[-1] + centre]  # what is later is not heard
+    size = fast_length(waves.shape[-1] + responses.shape[-1] - 1)
+    return convolve_spectra(waves, torch.fft.rfft(responses, n=size), size=size, centre=centre)
+
+
+def convolve_spectra(waves: Tensor, spectra: Tensor, *, size: int, centre: int = 0) -> Tensor:
+    """`convolve` by responses that are given as their `rfft` over `size` samples: (B, C, T), (B, 1 or C, size // 2 + 1)."""
+    return torch.fft.irfft(torch.fft.rfft(waves, n=size) * spectra, n=size)[..., centre : centre + waves.shape[-1]]
+
+
+def fast_length(least: int) -> int:
+    """The smallest even number from `least` on that has no prime factor above 5."""
+    best = 1 << max(1, (least - 1).bit_length())
+    for fives in range(int(math.log(best, 5)) + 1):
+        for threes in range(int(math.log(best, 3)) + 1):
+            odd = 5**fives * 3**threes
+            best = min(best, odd << max(1, (-(-least // odd) - 1).bit_length()))
+    return best
+
+
+class SyntheticRooms:
+    """Impulse responses made of a direct path and a tail of noise, for any decay times, without drawing noise for each of them.
+
+    The noise is drawn once, split at `crossover_hz` into a low and a high band, and every response cuts its own piece from it.
+    `longest_s` is where the longest tails end.
+    """
+
+    def __init__(self, *, sample_rate: float, longest_s: float, crossover_hz: float = 2000.0) -> None:
+        self.sample_rate, self.size = sample_rate, math.ceil(longest_s * sample_rate)
+        self._pool = 1 << (2 * self.size - 1).bit_length()
+        white = KeyedRandom(torch.zeros(1, dtype=torch.int64)).fold("tails").normal(1, self._pool + self.size)
+        low = lowpass(white, crossover_hz, sample_rate=sample_rate)
+        self._bands = torch.cat((low, white - low))[:, 0]  # (2, pool + size)
+        self._low_share = crossover_hz / (sample_rate / 2)  # of the power
+
+    def offsets(self, random: KeyedRandom, channels: int) -> Tensor:
+        """Where each example and channel cuts its piece of noise, (B, channels) int64."""
+        return random.integers(channels, high=self._pool)
+
+    def responses(
+        self,
+        offsets: Tensor,
+        *,
+        decay_time_s: Tensor,
+        high_decay_time_s: Tensor,
+        pre_delay_s: Tensor,
+        direct_to_reverberant_db: Tensor,
+        size: int,
+    ) -> Tensor:
+        """The first `size` samples at most, (B, C, R): the direct path is at 0, the tails begin after `pre_delay_s`.
+
+        `offsets` (B, C), all else (B,). Below the crossover the tail falls by 60 dB within `decay_time_s`, above it within
+        `high_decay_time_s`. Its energy, as expected of a tail that is not cut off, lies `direct_to_reverberant_db` below that of the
+        direct path; both together have energy 1.
+        """
+        if self._bands.device != offsets.device:
+            self._bands = self._bands.to(offsets.device)
+        size = min(size, self.size)
+        times = torch.arange(size, device=offsets.device) - (pre_delay_s * self.sample_rate).round()[:, None]
+        rates = DECAY / (torch.stack((decay_time_s, high_decay_time_s)) * self.sample_rate)  # (2, B), of the energy, per sample
+        energies = rates.expm1().reciprocal()  # of exp(-rate t), t = 1, 2, ...
+        energy = self._low_share * energies[0] + (1.0 - self._low_share) * energies[1]
+        direct = torch.sigmoid(direct_to_reverberant_db * (math.log(10.0) / 10.0))  # share of the energy
+        levels = ((1.0 - direct) / energy).sqrt()[:, None] * (times >= 1)
+        response = torch.zeros(*offsets.shape, size, device=offsets.device)
+        for band, rate in zip(self._bands, rates, strict=True):
+            noise = band.unfold(0, size, 1).index_select(0, offsets.flatten()).view_as(response)
+            response = response.addcmul_(noise, (torch.exp(times * (-rate[:, None] / 2)) * levels)[:, None])
+        response[..., 0] += direct.sqrt()[:, None]
+        return response
+
+
+def freeverb(reverberance: Tensor, damping: Tensor, room_size: Tensor) -> dict[str, Tensor]:
+    """What the controls of Freeverb, 0 to 100 as in sox's `reverb`, mean for `SyntheticRooms.responses`.
+
+    * Its combs feed back g = 1 - exp(-(reverberance + 10.03) / 28.12), 0.3 to 0.98, after delays L that grow with the room from 10 % to
+      100 % (25 to 37 ms, mean 31 ms): they decay by 60 dB within 3 L / -log10(g).
+    * A damping of d = 0.2 to 0.5 low-passes what is fed back; at a quarter of the sampling rate g is multiplied by
+      (1 - d) / sqrt(1 + d^2), which gives the decay time of the high band.
+    * The first reflection comes after the shortest comb. The energy of the reflections is 0.0533 / (1 - g^2) times the direct one,
+      from the gains of the combs and all-passes.
+
+    All (B,) or numbers as tensors; returns decay_time_s, high_decay_time_s, pre_delay_s and direct_to_reverberant_db.
+    """
+    feedback = -torch.expm1(-(reverberance + 10.03) / 28.12)
+    pole = 0.2 + 0.003 * damping
+    size = 0.1 + 0.009 * room_size
+    high = feedback * (1.0 - pole) / (1.0 + pole.square()).sqrt()
+    return {
+        "decay_time_s": -3.0 * COMB_S * size / feedback.log10(),
+        "high_decay_time_s": -3.0 * COMB_S * size / high.log10(),
+        "pre_delay_s": COMB_FIRST_S * size,
+        "direct_to_reverberant_db": -10.0 * torch.log10(WET_ENERGY / (1.0 - feedback.square())),
+    }

@@ -1,0 +1,271 @@
+"""Augmentations of audio beside audiomentations, torch-audiomentations and torchaudio: clips a second on one core.
+
+    python benchmarks/audio.py --quick        about 5 minutes, once the peers are installed
+    python benchmarks/audio.py --full         about 20 minutes
+
+A batch is 32 clips of 59,049 samples at 22,050 Hz (CLMR's window), a harmonic tone with vibrato over noise. Every library draws its own
+parameters from the same ranges, new ones for each clip, and all share one bank of 32 impulse responses of 0.2 to 0.8 s, which each holds
+in memory. One thread each; the libraries take turns, every turn is a process of its own, a figure is the median over turns.
+
+The peers live in a virtual environment of their own (`--peers`, made on the first run, about 6 GB): their pins fight those of this package.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from types import SimpleNamespace
+from typing import Any
+
+RATE, SAMPLES, BATCH, RESPONSES = 22_050, 59_049, 32, 32
+LIBRARIES = ("antiphon", "audiomentations", "torch-audiomentations", "torchaudio")
+PACKAGES = ("audiomentations", "torch-audiomentations", "torch", "torchaudio", "soundfile")
+CHAIN = {"polarity": 0.8, "noise": 0.01, "gain": 0.3, "filter": 0.8, "delay": 0.3, "pitch": 0.6, "reverb": 0.6}  # CLMR's, in order
+LACKING = {
+    "antiphon": "nothing of this",
+    "audiomentations": "delay; works clip by clip on the CPU",
+    "torch-audiomentations": "delay, continuous pitch (26 ratios within 7 semitones), time stretch; "
+    "its impulse responses fail with torchaudio 2.9 and later, here its file reader is replaced",
+    "torchaudio": "gain, noise, filters and pitch of each clip's own; no chain",
+}
+Run = Callable[[], Any]
+
+
+def clips() -> Any:
+    """The batch, (32, 59049) float32."""
+    import numpy as np
+
+    draw = np.random.default_rng(0)
+    times = np.arange(SAMPLES) / RATE
+    pitch = draw.uniform(110.0, 440.0, (BATCH, 1)) * (times + 0.002 * np.sin(2 * np.pi * 5.0 * times))
+    tones = sum(np.sin(2 * np.pi * number * pitch) / number for number in range(1, 12))
+    return (0.1 * tones + 0.01 * draw.normal(size=(BATCH, SAMPLES))).astype(np.float32)
+
+
+def ours(bank_folder: str) -> dict[str, Run]:
+    import torch
+
+    from antiphon.common import augment
+    from antiphon.common.random import KeyedRandom
+    from antiphon.common.signal.response_bank import ResponseBank
+
+    waves, lengths = torch.from_numpy(clips())[:, None], torch.full((BATCH,), SAMPLES)
+    bank = ResponseBank.from_files(bank_folder, sample_rate=RATE)
+    steps: dict[str, Callable[[float], Any]] = {
+        "polarity": lambda p: augment.PolarityInversion(p=p),
+        "noise": lambda p: augment.AdditiveNoise((20.0, 40.0), p=p),
+        "gain": lambda p: augment.Gain((-20.0, -1.0), p=p),
+        "filter": lambda p: augment.HighOrLowPass((200.0, 1200.0), (2200.0, 4000.0), sample_rate=RATE, p=p),
+        "delay": lambda p: augment.Delay((0.2, 0.25, 0.3, 0.35, 0.4, 0.45), sample_rate=RATE, p=p),
+        "pitch": lambda p: augment.PitchShift((-700.0, 700.0), sample_rate=RATE, p=p),
+        "reverb": lambda p: augment.ImpulseResponse(bank, p=p),
+        "time stretch": lambda p: augment.TimeStretch((0.8, 1.25), sample_rate=RATE, p=p),
+        "reverb, synthetic": lambda p: augment.FreeverbReverb(sample_rate=RATE, p=p),
+    }
+    chain = augment.Compose([steps[name](p) for name, p in CHAIN.items()])
+    synthetic = augment.Compose([steps["reverb, synthetic" if name == "reverb" else name](p) for name, p in CHAIN.items()])
+    transforms = {name: make(1.0) for name, make in steps.items()} | {"chain": chain, "chain, synthetic reverb": synthetic}
+    epochs = iter(range(10**9))
+
+    def run(transform: Any) -> Run:
+        return lambda: transform(waves, lengths, KeyedRandom.for_examples(0, next(epochs), torch.arange(BATCH)))
+
+    return {name: run(transform) for name, transform in transforms.items()}
+
+
+def of_audiomentations(bank_folder: str) -> dict[str, Run]:
+    import audiomentations as peer
+
+    waves = clips()
+    steps: dict[str, Callable[[float], Any]] = {
+        "polarity": lambda p: peer.PolarityInversion(p=p),
+        "noise": lambda p: peer.AddGaussianSNR(20.0, 40.0, p=p),
+        "gain": lambda p: peer.Gain(-20.0, -1.0, p=p),
+        "filter": lambda p: peer.OneOf([peer.HighPassFilter(200.0, 1200.0, p=1.0), peer.LowPassFilter(2200.0, 4000.0, p=1.0)], p=p),
+        "pitch": lambda p: peer.PitchShift(-7.0, 7.0, p=p),
+        "reverb": lambda p: peer.ApplyImpulseResponse(bank_folder, p=p),
+        "time stretch": lambda p: peer.TimeStretch(0.8, 1.25, p=p),
+    }
+    chain = peer.Compose([steps[name](p) for name, p in CHAIN.items() if name in steps])
+    transforms = {name: make(1.0) for name, make in steps.items()} | {"chain": chain}
+
+    def run(transform: Any) -> Run:
+        return lambda: [transform(wave, RATE) for wave in waves]
+
+    return {name: run(transform) for name, transform in transforms.items()}
+
+
+def of_torch_audiomentations(bank_folder: str) -> dict[str, Run]:
+    import soundfile
+    import torch
+    import torch_audiomentations as peer
+    import torchaudio
+
+    held = {str(file): torch.from_numpy(soundfile.read(file, dtype="float32")[0])[None] for file in Path(bank_folder).iterdir()}
+    torchaudio.info = lambda path: SimpleNamespace(num_frames=held[path].shape[1], sample_rate=RATE)
+    torchaudio.load = lambda path, frame_offset=0, num_frames=-1: (held[str(path)], RATE)
+    waves = torch.from_numpy(clips())[:, None]
+    each: dict[str, Any] = {"p_mode": "per_example", "sample_rate": RATE, "output_type": "tensor"}
+    steps: dict[str, Callable[[float], Any]] = {
+        "polarity": lambda p: peer.PolarityInversion(p=p, **each),
+        "noise": lambda p: peer.AddColoredNoise(20.0, 40.0, 0.0, 0.0, p=p, **each),
+        "gain": lambda p: peer.Gain(-20.0, -1.0, p=p, **each),
+        # Its OneOf decides for the whole batch; either filter with half the probability costs the same.
+        "filter": lambda p: torch.nn.Sequential(
+            peer.HighPassFilter(200.0, 1200.0, p=p / 2, **each), peer.LowPassFilter(2200.0, 4000.0, p=p / 2, **each)
+        ),
+        "pitch": lambda p: peer.PitchShift(-7, 7, p=p, **each),
+        "reverb": lambda p: peer.ApplyImpulseResponse(bank_folder, p=p, **each),
+    }
+    chain = torch.nn.Sequential(*[steps[name](p) for name, p in CHAIN.items() if name in steps])
+    transforms = {name: make(1.0) for name, make in steps.items()} | {"chain": chain}
+
+    def run(transform: Any) -> Run:
+        return lambda: transform(waves)
+
+    return {name: run(transform) for name, transform in transforms.items()}
+
+
+def of_torchaudio(bank_folder: str) -> dict[str, Run]:
+    import soundfile
+    import torch
+    from torchaudio import functional
+
+    waves = torch.from_numpy(clips())
+    held = [torch.from_numpy(soundfile.read(file, dtype="float32")[0]) for file in sorted(Path(bank_folder).iterdir())]
+    bank = torch.nn.utils.rnn.pad_sequence(held, batch_first=True)
+    draw = torch.Generator().manual_seed(0)
+
+    def pitch() -> None:  # one number of semitones for all that it is given: clip by clip, two of them, it is that slow
+        for wave in waves[:2]:
+            functional.pitch_shift(wave, RATE, int(torch.randint(-7, 8, (), generator=draw)))
+
+    return {
+        "pitch": pitch,
+        "reverb": lambda: functional.fftconvolve(waves, bank[torch.randint(RESPONSES, (BATCH,), generator=draw)])[:, :SAMPLES],
+    }
+
+
+WORKERS = dict(zip(LIBRARIES, (ours, of_audiomentations, of_torch_audiomentations, of_torchaudio), strict=True))
+
+
+def work(library: str, bank_folder: str, least_s: float) -> None:
+    """In a process of its own: print clips a second of every operation, or what went wrong."""
+    import warnings
+
+    import torch
+
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    found: dict[str, float | str] = {}
+    with torch.inference_mode():
+        for name, run in WORKERS[library](bank_folder).items():
+            count = 2 if (library, name) == ("torchaudio", "pitch") else BATCH
+            try:
+                run()
+            except Exception as error:  # a peer that crashes is a result
+                found[name] = f"fails: {type(error).__name__}"
+                continue
+            times: list[float] = []
+            while sum(times) < least_s or len(times) < (1 if count == 2 else 3):
+                start = time.process_time()
+                run()
+                times.append(time.process_time() - start)
+            found[name] = count / (sum(times) / len(times) if "chain" in name else median(times))
+    print(json.dumps(found))
+
+
+def peers_python(folder: Path) -> Path:
+    """The Python of the peers' environment, made if it is not there."""
+    python = folder / "bin" / "python"
+    if not (folder / "installed").is_file():
+        print(f"installing {', '.join(PACKAGES)} into {folder}", flush=True)
+        venv.create(folder, with_pip=True, clear=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", *PACKAGES], check=True)
+        (folder / "installed").touch()
+    return python
+
+
+def write_bank(folder: str) -> None:
+    """32 synthetic rooms as WAV files."""
+    import torch
+
+    from antiphon.common.random import KeyedRandom
+    from antiphon.common.signal.io import write_audio
+    from antiphon.common.signal.rooms import SyntheticRooms
+
+    random = KeyedRandom(torch.arange(RESPONSES))
+    rooms = SyntheticRooms(sample_rate=RATE, longest_s=0.8)
+    decay = random.uniform(low=0.2, high=0.8)
+    balance, delay = torch.zeros(RESPONSES), torch.full((RESPONSES,), 0.01)
+    responses = rooms.responses(
+        rooms.offsets(random, 1),
+        decay_time_s=decay,
+        high_decay_time_s=0.7 * decay,
+        pre_delay_s=delay,
+        direct_to_reverberant_db=balance,
+        size=rooms.size,
+    )
+    for number, (response, seconds) in enumerate(zip(responses, decay.tolist(), strict=True)):
+        write_audio(Path(folder) / f"{number:02}.wav", response[:, : int(seconds * RATE)], RATE)
+
+
+def main(*, quick: bool, peers: Path) -> None:
+    """Take turns and print the table."""
+    from rich.console import Console
+
+    from antiphon.common.report import Table, terminal_table
+
+    python = peers_python(peers)
+    turns: dict[str, list[dict[str, float | str]]] = {library: [] for library in LIBRARIES}
+    with tempfile.TemporaryDirectory() as bank_folder:
+        write_bank(bank_folder)
+        for _ in range(1 if quick else 5):
+            for library, found in turns.items():
+                command = [sys.executable if library == "antiphon" else python, __file__, "--worker", library, bank_folder]
+                printed = subprocess.run(
+                    [*command, "1" if quick else "3"],
+                    stdout=subprocess.PIPE,
+                    text=True,
+                    check=True,
+                    env={**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
+                )
+                found.append(json.loads(printed.stdout.splitlines()[-1]))
+    rows = [[name, *_cells(name, turns)] for name in turns["antiphon"][0]]
+    columns = ["operation", *LIBRARIES, *(f"antiphon / {library}" for library in LIBRARIES[1:])]
+    Console(width=170).print(terminal_table(Table("Clips of 59,049 samples a second, one thread", columns, rows)))
+    for library, lacking in LACKING.items():
+        print(f"{library} lacks: {lacking}")
+
+
+def _cells(name: str, turns: dict[str, list[dict[str, float | str]]]) -> list[str]:
+    rates: list[float | str | None] = []
+    for found in turns.values():
+        values = [turn[name.split(",")[0] if found is not turns["antiphon"] else name] for turn in found if name.split(",")[0] in turn]
+        failed = [value for value in values if isinstance(value, str)]
+        rates.append(failed[0] if failed else median(map(float, values)) if values else None)
+    ours_rate = rates[0]
+    assert isinstance(ours_rate, float)
+    shown = ["-" if rate is None else rate if isinstance(rate, str) else f"{rate:,.1f}" for rate in rates]
+    return [*shown, *(f"{ours_rate / rate:.1f}x" if isinstance(rate, float) else "-" for rate in rates[1:])]
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--worker"]:
+        work(sys.argv[2], sys.argv[3], float(sys.argv[4]))
+    else:
+        parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+        parser.add_argument("--quick", action="store_true")
+        parser.add_argument("--full", action="store_true")
+        parser.add_argument("--peers", type=Path, default=Path("~/.cache/antiphon/peers-audio").expanduser())
+        options = parser.parse_args()
+        main(quick=not options.full, peers=options.peers)
