@@ -26,7 +26,8 @@ from statistics import median
 from types import SimpleNamespace
 from typing import Any
 
-RATE, SAMPLES, BATCH, RESPONSES = 22_050, 59_049, 32, 32
+RATE, SAMPLES, BATCH = 22_050, 59_049, 32
+RESPONSES, MORE_RESPONSES = 32, 400
 LIBRARIES = ("antiphon", "audiomentations", "torch-audiomentations", "torchaudio")
 PACKAGES = ("audiomentations", "torch-audiomentations", "torch", "torchaudio", "soundfile")
 CHAIN = {"polarity": 0.8, "noise": 0.01, "gain": 0.3, "filter": 0.8, "delay": 0.3, "pitch": 0.6, "reverb": 0.6}  # CLMR's, in order

@@ -1,7 +1,7 @@
 """What CLMR learns from a few hundred recordings that Debian carries, beside encoders that learnt nothing and supervised ones.
 
     python benchmarks/music.py --quick     freepats alone, one seed, few steps: under 10 minutes on 2 cores
-    python benchmarks/music.py --full      all sets, 3 seeds: HOURS
+    python benchmarks/music.py --full      all sets, 3 seeds: about an hour and a half on 2 cores
 
 Sets (`antiphon data fetch NAME`; fetched on first use):
 

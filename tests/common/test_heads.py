@@ -37,3 +37,9 @@ def test_prototypes_give_cosines() -> None:
     assert found.shape == (5, head.out_dim)
     expected = [[torch.cosine_similarity(row, prototype, dim=0).item() for prototype in weight] for row in bottleneck]
     torch.testing.assert_close(found, torch.tensor(expected))
+
+
+def test_a_head_without_bias_maps_zero_to_zero() -> None:
+    head = ProjectionHead(512, 512, 64, norm="none", bias=False)
+    assert sum(parameter.numel() for parameter in head.parameters()) == 512 * 512 + 512 * 64  # CLMR's projector
+    assert (head(torch.zeros(2, 512)) == 0).all()

@@ -42,6 +42,7 @@ class Delay(Augmentation):
 
     def apply(self, signals: Tensor, lengths: Tensor, parameters: Parameters) -> Tensor:
         """Signals with their echo; a missing value stays missing."""
-        filled = torch.where(observed(signals, lengths), signals, 0.0)
-        changed = echo(filled, parameters["delay"], parameters["level"])
-        return torch.where(signals.isnan(), signals, changed)
+        known = observed(signals, lengths)
+        filled = torch.where(known, signals, 0.0)
+        changed = echo(filled, parameters["delay"], parameters["level"], longest=int(self._samples.max()))
+        return torch.where(known, changed, signals)

@@ -33,12 +33,13 @@ class SincFilter(Augmentation):
 
     def apply(self, signals: Tensor, lengths: Tensor, parameters: Parameters) -> Tensor:
         """What lies between the edges."""
-        return torch.where(signals.isnan(), signals, self._passed(signals, lengths, parameters))
+        known = observed(signals, lengths)
+        return torch.where(known, self._passed(torch.where(known, signals, 0.0), parameters), signals)
 
-    def _passed(self, signals: Tensor, lengths: Tensor, parameters: Parameters) -> Tensor:
-        low, high = parameters["low_hz"].to(signals.dtype), parameters["high_hz"].to(signals.dtype)
+    def _passed(self, waves: Tensor, parameters: Parameters) -> Tensor:
+        low, high = parameters["low_hz"].to(waves.dtype), parameters["high_hz"].to(waves.dtype)
         kernels = band_kernels(low, high, sample_rate=self.sample_rate, half_width=self._half_width)
-        return fir_filter(_filled(signals, lengths), kernels, centre=self._half_width)
+        return fir_filter(waves, kernels, centre=self._half_width)
 
 
 class HighOrLowPass(SincFilter):
@@ -117,7 +118,7 @@ class BandStop(BandPass):
 
     def apply(self, signals: Tensor, lengths: Tensor, parameters: Parameters) -> Tensor:
         """The signals without the band."""
-        return signals - self._passed(signals, lengths, parameters)
+        return signals - self._passed(torch.where(observed(signals, lengths), signals, 0.0), parameters)
 
 
 class Equalizer(Augmentation):
@@ -155,13 +156,9 @@ class Equalizer(Augmentation):
 
     def apply(self, signals: Tensor, lengths: Tensor, parameters: Parameters) -> Tensor:
         """The signals with other levels at some frequencies."""
-        changed = biquad_filter(_filled(signals, lengths), self.kind, sample_rate=self.sample_rate, **parameters)
-        return torch.where(signals.isnan(), signals, changed)
-
-
-def _filled(signals: Tensor, lengths: Tensor) -> Tensor:
-    """Signals with zeros where they are missing and beyond their length."""
-    return torch.where(observed(signals, lengths), signals, 0.0)
+        known = observed(signals, lengths)
+        changed = biquad_filter(torch.where(known, signals, 0.0), self.kind, sample_rate=self.sample_rate, **parameters)
+        return torch.where(known, changed, signals)
 
 
 def _checked_cutoffs(name: str, cutoffs_hz: Sequence[float], sample_rate: float) -> tuple[float, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -54,9 +54,8 @@ class Reverb(Augmentation):
 
     def apply(self, signals: Tensor, lengths: Tensor, parameters: Parameters) -> Tensor:
         """Each signal in its room."""
-        responses = self._rooms.responses(**parameters, size=signals.shape[-1])
-        wet = convolve(torch.where(observed(signals, lengths), signals, 0.0), responses.to(signals.dtype))
-        return torch.where(signals.isnan(), signals, wet)
+        responses = self._rooms.responses(**parameters, size=signals.shape[-1]).to(signals.dtype)
+        return _as_heard(signals, lengths, lambda filled: convolve(filled, responses))
 
 
 class FreeverbReverb(Reverb):
@@ -107,5 +106,15 @@ class ImpulseResponse(Augmentation):
 
     def apply(self, signals: Tensor, lengths: Tensor, parameters: Parameters) -> Tensor:
         """(1 - wet) signal + wet reverberation."""
-        reverberant = self.bank.convolve(torch.where(observed(signals, lengths), signals, 0.0), parameters["response"])
+        reverberant = _as_heard(signals, lengths, lambda filled: self.bank.convolve(filled, parameters["response"]))
+        if self.wet == (1.0, 1.0):
+            return reverberant
         return torch.lerp(signals, reverberant, parameters["wet"].to(signals.dtype)[:, None, None])
+
+
+def _as_heard(signals: Tensor, lengths: Tensor, room: Callable[[Tensor], Tensor]) -> Tensor:
+    """What `room` makes of the signals, silence where something is missing, which then stays missing."""
+    known = observed(signals, lengths)
+    if bool(known.all()):  # the usual case, spared of copies
+        return room(signals)
+    return torch.where(signals.isnan(), signals, room(torch.where(known, signals, 0.0)))

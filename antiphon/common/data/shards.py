@@ -142,7 +142,11 @@ def _encoded(row: Row, format: Format, sample_rate: int | None, mono: bool) -> t
     kind, suffix = _ENCODINGS[format]
     out = io.BytesIO()
     samples = (waves * 2**15).round().clamp(-(2**15), 2**15 - 1).to(torch.int16)  # libsndfile would not round
-    soundfile.write(out, samples.numpy().T, rate, format=kind, subtype="PCM_16")
+    try:
+        soundfile.write(out, samples.numpy().T, rate, format=kind, subtype="PCM_16")
+    except soundfile.LibsndfileError as error:
+        reason = f"{len(waves)} channels at {rate} Hz cannot be written as {format} ({error.error_string}): FLAC holds 8 channels"
+        raise AudioError(row.path, f"{reason}, use pcm16") from error
     return out.getvalue(), suffix, AudioInfo(rate, *waves.shape)
 
 

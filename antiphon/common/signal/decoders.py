@@ -149,7 +149,7 @@ class _TorchcodecReader:
             about = self._decoder.metadata
             self.info = AudioInfo(about.sample_rate, about.num_channels, round(about.duration_seconds * about.sample_rate))
         except (ImportError, OSError, RuntimeError, ValueError, TypeError) as error:
-            raise AudioError(path, f"torchcodec cannot read it ({' '.join(str(error).split())[-160:]})") from error
+            raise AudioError(path, f"torchcodec cannot read it ({_short(error)})") from error
         self.path = path
 
     def __enter__(self) -> _TorchcodecReader:
@@ -168,9 +168,14 @@ class _TorchcodecReader:
         try:
             found = self._decoder.get_samples_played_in_range(start / rate, stop / rate)
         except RuntimeError as error:
-            raise AudioError(self.path, f"damaged ({' '.join(str(error).split())[-160:]})") from error
+            raise AudioError(self.path, f"damaged ({_short(error)})") from error
         offset = start - round(found.pts_seconds * rate)
         return found.data[:, offset : offset + stop - start]
+
+
+def _short(error: Exception) -> str:
+    """The start of torchcodec's message, without the place in its source."""
+    return re.sub(r"^.*\.cpp:\d+, ", "", " ".join(str(error).split()))[:160]
 
 
 def opened(path: str | Path) -> _SoundfileReader | _TorchcodecReader:

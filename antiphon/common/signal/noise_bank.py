@@ -18,7 +18,7 @@ class NoiseBank:
     category; in a folder that is the name of the sub-folder, so the root of MUSAN has the categories music, noise and speech.
 
     A recording is read when it is first drawn and kept in memory until `memory_mb` is full; of what no longer fits, each segment is
-    read from its file when drawn. Which of the two happens does not change what is returned.
+    read from its file when drawn. Both give the same, to a fraction of a sample where the sampling rate is converted.
     """
 
     def __init__(self, recordings: Manifest | str | Path, *, sample_rate: int, memory_mb: float = 512.0) -> None:
@@ -72,7 +72,7 @@ class NoiseBank:
         if whole is None:
             row, count = self._rows[number], min(length, frames - start)
             whole = _read(row, self.sample_rate, row.start_s + start / self.sample_rate, count / self.sample_rate)
-            if start + length > frames:
+            if start > 0 and start + length > frames:
                 whole = torch.cat((whole[:, :count], _read(row, self.sample_rate, row.start_s, start / self.sample_rate)), dim=1)
             start, frames = 0, whole.shape[1]
         if start + length <= frames:
@@ -88,7 +88,8 @@ class NoiseBank:
             return None
         whole = _read(row, self.sample_rate, row.start_s, None if row.end_s is None else row.end_s - row.start_s)
         self._free_bytes -= whole.numel() * whole.element_size()
-        self._resident[number], self._frames[number] = whole, whole.shape[1]
+        self._resident[number] = whole
+        self._frames[number] = min(self._length(number), whole.shape[1])  # a header may promise a little too much
         return whole
 
     def _length(self, number: int) -> int:

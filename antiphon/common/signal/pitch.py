@@ -18,8 +18,9 @@ from antiphon.common.data.batch import length_mask
 
 OVERLAP = 3  # frames over each sample: the squares of their Hann windows add up to 9/8 everywhere
 ONSET = 16.0  # a peak of 16 times the power that was around it one frame before (12 dB) is a new sound
-TAPS, PHASES = 16, 512  # of the interpolation kernel
-FRACTION_BITS = 24  # positions in fixed point are exact on every device; a ratio is off by less than 0.001 cents
+ANGLES = 4096  # that rotations are rounded to: the error lies 66 dB below the signal
+TAPS = 16  # of the interpolation kernel
+PERIOD, PIECE = 1024, 32  # outputs after which its phases repeat, and how many of them make a matrix
 WIDEST = 4.0  # ratios from 1/4 to 4
 
 
@@ -32,13 +33,14 @@ def pitch_shift(waves: Tensor, cents: Tensor, *, lengths: Tensor | None = None, 
     """Raise each example by its number of `cents` (B,) and keep its duration.
 
     `waves` (B, C, T) float, `lengths` (B,) or None for whole rows, `window` in samples as in `time_stretch`. Returns (B, C, T), zero
-    beyond the lengths. What would pass half the sampling rate is filtered out. Missing values (NaN) count as zero and stay missing.
+    beyond the lengths. Ratios are rounded to 1 / 1024: by 1.3 cents at most within 700 cents. What would pass half the sampling rate is filtered out. Missing values (NaN) count as zero and stay missing.
     """
     lengths = _whole(waves) if lengths is None else lengths
-    ratio = torch.exp2(cents / 1200.0)
-    faster, _ = _interpolated(_filled(waves, lengths), ratio, lengths)
+    ratio = _rounded(torch.exp2(cents / 1200.0))
+    filled = _filled(waves, lengths)
+    faster, _ = _interpolated(filled, ratio, lengths)
     shifted = _vocoder(faster, ratio, lengths, size=waves.shape[-1], window=window)
-    return torch.where(waves.isnan(), waves, shifted)
+    return shifted if filled is waves else torch.where(waves.isnan(), waves, shifted)
 
 
 def time_stretch(
@@ -63,41 +65,55 @@ def time_stretch(
 def change_speed(waves: Tensor, speed: Tensor, *, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Play each example `speed` (B,) times as fast: pitch and duration change together, as on a tape.
 
-    `waves` (B, C, T) float, `lengths` (B,) or None for whole rows. A Hann-windowed sinc of 16 taps, whose cut-off (-6 dB) is 0.9 of the
-    lower of the two Nyquist frequencies. Returns waves (B, C, S), zero beyond their new lengths, and these lengths (B,), S being the
-    largest. Missing values (NaN) count as zero and are missing where they land.
+    `waves` (B, C, T) float, `lengths` (B,) or None for whole rows. Speeds are rounded to 1 / 1024. A Hann-windowed sinc of 16 taps, whose
+    cut-off (-6 dB) is 0.9 of the lower Nyquist frequency. Returns waves (B, C, S), zero beyond their new lengths, and these lengths
+    (B,), S being the largest. Missing values (NaN) count as zero and are missing where they land.
     """
     lengths = _whole(waves) if lengths is None else lengths
+    speed = _rounded(speed)
     faster, shorter = _interpolated(_filled(waves, lengths), speed, lengths)
     return _with_missing(faster, waves, speed, shorter), shorter
 
 
-def _interpolated(waves: Tensor, speed: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """`change_speed` of waves that are finite and zero in the padding."""
+def _rounded(speed: Tensor) -> Tensor:
+    """The speed at which PERIOD samples of output take a whole number of samples of input."""
     _check("speed", speed)
+    return (speed * PERIOD).round() / PERIOD
+
+
+def _interpolated(waves: Tensor, speed: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """`change_speed` by rounded speeds of waves that are finite and zero in the padding.
+
+    After PERIOD samples of output the kernels repeat, so PIECE of them at a time become a matrix, which is multiplied with the inputs
+    of this piece from all the periods.
+    """
     rows, channels, size = waves.shape
     shorter = (lengths / speed).ceil().long()
     width = int(shorter.max())
-    padded = F.pad(waves, (TAPS // 2 - 1, 2 * TAPS))
-    kernels = _kernels(speed.to(waves.dtype)).flatten(0, 1)  # (B * PHASES, TAPS)
-    first = PHASES * torch.arange(rows, device=waves.device)[:, None]  # the row of an example's first kernel
-    step = (speed.double() * 2**FRACTION_BITS).round().long()[:, None]
-    to_phase = FRACTION_BITS - (PHASES.bit_length() - 1)
-    pieces = []
-    for block in _blocks(width, rows * channels * TAPS, waves.device):
-        times = torch.arange(block.start, block.stop, device=waves.device)
-        position = times * step + 2 ** (to_phase - 1)  # (B, n); half a phase more, so that the shift rounds to the nearest
-        phase = (position >> to_phase) & (PHASES - 1)
-        taps = _windows(padded, (position >> FRACTION_BITS).clamp(max=size + TAPS // 2), TAPS)  # (B, C, n, TAPS)
-        weights = kernels.index_select(0, (phase + first).flatten()).view(rows, 1, -1, TAPS)
-        pieces.append((taps * weights).sum(dim=-1) * (times < shorter[:, None])[:, None])
-    return torch.cat(pieces, dim=-1), shorter
+    inputs = (speed * PERIOD).round().long()[:, None]  # (B, 1), of a period
+    times = torch.arange(PERIOD, device=waves.device) * inputs  # (B, PERIOD), in units of a sample / PERIOD
+    begins = (times // PERIOD).unflatten(1, (-1, PIECE))  # (B, pieces, PIECE): the first tap of each output
+    first = begins[..., 0]
+    span = math.ceil(PIECE * float(speed.max())) + TAPS
+    taps = (begins - first[..., None])[..., None] + torch.arange(TAPS, device=waves.device)  # (B, pieces, PIECE, TAPS)
+    kernels = _kernels(speed.to(waves.dtype), (times % PERIOD).to(waves.dtype) / PERIOD).view_as(taps)
+    matrices = waves.new_zeros(*begins.shape, span).scatter_(-1, taps, kernels).mT  # (B, pieces, span, PIECE)
+    periods = -(-width // PERIOD)
+    starts = first[..., None] + torch.arange(periods, device=waves.device) * inputs[..., None]  # (B, pieces, periods)
+    starts = starts.clamp(max=size + TAPS)
+    padded = F.pad(waves, (TAPS // 2 - 1, span + TAPS))
+    outputs = []
+    for block in _blocks(starts.shape[1], rows * channels * periods * span, waves.device):
+        windows = _windows(padded, starts[:, block].flatten(1), span).unflatten(2, (-1, periods))  # (B, C, n, periods, span)
+        pieces = windows.transpose(1, 2).flatten(2, 3) @ matrices[:, block]  # (B, n, C * periods, PIECE)
+        outputs.append(pieces.unflatten(2, (channels, periods)).permute(0, 2, 3, 1, 4))
+    joined = torch.cat(outputs, dim=3).flatten(2)[..., :width]  # (B, C, periods, pieces, PIECE) -> (B, C, width)
+    return joined.mul_(length_mask(shorter, width)[:, None]), shorter
 
 
-def _kernels(speed: Tensor) -> Tensor:
-    """The taps of each fraction of a sample, (B, PHASES, TAPS); the gain at 0 Hz is 1."""
-    taps = torch.arange(TAPS, device=speed.device, dtype=speed.dtype) - (TAPS // 2 - 1)
-    distance = taps - torch.arange(PHASES, device=speed.device, dtype=speed.dtype)[:, None] / PHASES
+def _kernels(speed: Tensor, fraction: Tensor) -> Tensor:
+    """Weights of the taps at each `fraction` (B, n) of a sample, (B, n, TAPS); the gain at 0 Hz is 1."""
+    distance = torch.arange(TAPS, device=speed.device, dtype=speed.dtype) - (TAPS // 2 - 1) - fraction[..., None]
     cutoff = 0.9 / speed.clamp(min=1.0)[:, None, None]
     kernels = torch.sinc(cutoff * distance) * torch.cos(distance * (math.pi / TAPS)).square()
     return kernels / kernels.sum(dim=-1, keepdim=True)
@@ -136,6 +152,8 @@ class _Rotations:
 
     def __init__(self, bins: Tensor, hop: int) -> None:
         self.bins, self.hop = bins, hop
+        angles = torch.arange(ANGLES, device=bins.device, dtype=bins.dtype) * (2 * math.pi / ANGLES)
+        self.circle = torch.complex(angles.cos(), angles.sin())
         self.last: tuple[Tensor, Tensor, Tensor] | None = None  # of the frame before: spectrum, power around each bin, turns
 
     def advance(self, spectra: Tensor, steps: Tensor) -> Tensor:
@@ -154,8 +172,8 @@ class _Rotations:
             turns = (turns + change[:, frame]).mul_(known[:, frame]).gather(1, peaks[:, frame])
             found.append(turns)
         self.last = parts[:, :, :, -1:], around[:, -1:], turns - turns.round()
-        angles = torch.stack(found, dim=1).mul_(2 * math.pi)
-        return torch.complex(angles.cos(), angles.sin())[:, None]
+        place = torch.stack(found, dim=1).mul_(len(self.circle)).round_().long() & (len(self.circle) - 1)
+        return self.circle.index_select(0, place.flatten()).view_as(place)[:, None]
 
     def _change(self, parts: Tensor, before: Tensor, steps: Tensor) -> Tensor:
         """Turns (B, n, K) that the output's hop adds to those of the input's step: their difference times a bin's frequency."""
@@ -211,5 +229,6 @@ def _whole(waves: Tensor) -> Tensor:
 
 
 def _filled(waves: Tensor, lengths: Tensor) -> Tensor:
-    """Zero instead of padding and of what is missing."""
-    return torch.where(length_mask(lengths, waves.shape[-1])[:, None] & ~waves.isnan(), waves, 0.0)
+    """Zero instead of padding and of what is missing; `waves` themselves where there is none of either."""
+    known = length_mask(lengths, waves.shape[-1])[:, None] & ~waves.isnan()
+    return waves if bool(known.all()) else torch.where(known, waves, 0.0)

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from antiphon.common.random import KeyedRandom, shuffled
 from antiphon.common.signal.io import read_audio
-from antiphon.common.signal.rooms import convolve_spectra, fast_length
+from antiphon.common.signal.rooms import convolve, convolve_spectra, fast_length
 
 LEAD_S = 0.0025  # kept before the direct path: the filters of simulators and of resampling ring there
 SOUND_M_S = 343.0
+SPECTRA_BYTES = 512_000_000
 WALL_M = 0.5  # between a wall and what stands in the room
 FORMATS = {".wav", ".flac", ".ogg", ".aif", ".aiff"}
 
@@ -68,16 +69,18 @@ class ResponseBank:
     def convolve(self, waves: Tensor, chosen: Tensor) -> Tensor:
         """Waves (B, C, T), finite and zero in the padding, each in the response number `chosen` (B,) of the bank: (B, C, T).
 
-        The bank keeps the spectra of all its responses for the last T that it saw: one transform there and one back remain.
+        The bank keeps the spectra of its responses for the last T that it saw, unless they take more than 512 MB: then one transform
+        there and one back remain.
         """
         if self.responses.shape[1] not in (1, waves.shape[1]):
             raise ValueError(f"the bank has responses of {self.responses.shape[1]} channels, the signals have {waves.shape[1]}")
         size = fast_length(waves.shape[-1] + self.responses.shape[-1] - 1)
+        if size * self.responses[..., 0].numel() * waves.element_size() > SPECTRA_BYTES:
+            return convolve(waves, self.responses[chosen.cpu()].to(waves), centre=self.centre)
         known = self._spectra
         if known is None or known[0] != size or known[1].device != waves.device or known[1].real.dtype != waves.dtype:
             known = self._spectra = size, torch.fft.rfft(self.responses.to(waves), n=size)
-        spectra = known[1].index_select(0, chosen)
-        return convolve_spectra(waves, spectra, size=size, centre=self.centre)
+        return convolve_spectra(waves, known[1].index_select(0, chosen), size=size, centre=self.centre)
 
 
 def simulated_rooms(

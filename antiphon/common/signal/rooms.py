@@ -37,13 +37,9 @@ def convolve_spectra(waves: Tensor, spectra: Tensor, *, size: int, centre: int =
 
 
 def fast_length(least: int) -> int:
-    """The smallest even number from `least` on that has no prime factor above 5."""
-    best = 1 << max(1, (least - 1).bit_length())
-    for fives in range(int(math.log(best, 5)) + 1):
-        for threes in range(int(math.log(best, 3)) + 1):
-            odd = 5**fives * 3**threes
-            best = min(best, odd << max(1, (-(-least // odd) - 1).bit_length()))
-    return best
+    """The smallest power of two from `least` on, times 5/8, 9/16, 3/4, 15/16 or 1: transforms of such lengths are quick."""
+    power = 1 << max(4, (least - 1).bit_length())
+    return next(size for size in (power // 8 * 5, power // 16 * 9, power // 4 * 3, power // 16 * 15, power) if size >= least)
 
 
 class SyntheticRooms:
@@ -84,18 +80,27 @@ class SyntheticRooms:
         if self._bands.device != offsets.device:
             self._bands = self._bands.to(offsets.device)
         size = min(size, self.size)
-        times = torch.arange(size, device=offsets.device) - (pre_delay_s * self.sample_rate).round()[:, None]
         rates = DECAY / (torch.stack((decay_time_s, high_decay_time_s)) * self.sample_rate)  # (2, B), of the energy, per sample
         energies = rates.expm1().reciprocal()  # of exp(-rate t), t = 1, 2, ...
         energy = self._low_share * energies[0] + (1.0 - self._low_share) * energies[1]
         direct = torch.sigmoid(direct_to_reverberant_db * (math.log(10.0) / 10.0))  # share of the energy
-        levels = ((1.0 - direct) / energy).sqrt()[:, None] * (times >= 1)
+        delay = (pre_delay_s * self.sample_rate).round()
+        levels = ((1.0 - direct) / energy).sqrt() * torch.exp(rates / 2 * delay)  # (2, B), at time 0
         response = torch.zeros(*offsets.shape, size, device=offsets.device)
-        for band, rate in zip(self._bands, rates, strict=True):
+        for band, rate, level in zip(self._bands, rates, levels, strict=True):
             noise = band.unfold(0, size, 1).index_select(0, offsets.flatten()).view_as(response)
-            response = response.addcmul_(noise, (torch.exp(times * (-rate[:, None] / 2)) * levels)[:, None])
+            response = response.addcmul_(noise, (level[:, None] * _powers(torch.exp(-rate / 2), size))[:, None])
+        silent = min(size, int(delay.max()) + 1)
+        response[..., :silent] *= (torch.arange(silent, device=delay.device) > delay[:, None])[:, None]
         response[..., 0] += direct.sqrt()[:, None]
         return response
+
+
+def _powers(bases: Tensor, size: int) -> Tensor:
+    """``bases ** t`` for t = 0 .. size - 1, (B, size): products of coarse and fine steps, which are cheaper than exponentials."""
+    fine = torch.arange(256, device=bases.device, dtype=bases.dtype)
+    coarse = 256 * torch.arange(-(-size // 256), device=bases.device, dtype=bases.dtype)
+    return (bases[:, None, None] ** coarse[:, None] * bases[:, None, None] ** fine).flatten(1)[:, :size]
 
 
 def freeverb(reverberance: Tensor, damping: Tensor, room_size: Tensor) -> dict[str, Tensor]:

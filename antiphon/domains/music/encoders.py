@@ -28,7 +28,7 @@ class SampleCNNEncoder(WindowedEncoder):
     has CLMR's 2,368,512 weights (2.68 s at 22,050 Hz).
 
     Pooling comes before the ReLU, which gives the same values for a third of the work. The layers are two-dimensional with a height
-    of 1, in channels-last layout, since a CPU takes nearly twice as long for the same convolution in one dimension.
+    of 1, in channels-last layout: in one dimension a CPU takes 1.4 times as long for them, 1.8 times in bfloat16.
     """
 
     def __init__(

@@ -180,6 +180,15 @@ def test_a_copy_that_could_not_be_read_back_is_refused(loose: Manifest, tmp_path
     assert "pack it as flac" in pack(film, tmp_path / "shards", format="copy", quarantine=True).summary()
 
 
+def test_more_channels_than_flac_holds(tmp_path: Path) -> None:
+    write_audio(tmp_path / "ambisonics.wav", torch.zeros(16, 100), RATE)
+    wide = Manifest((Row(str(tmp_path / "ambisonics.wav")),))
+    with pytest.raises(ValueError, match=r"16 channels at 8000 Hz cannot be written as flac .* use pcm16"):
+        pack(wide, tmp_path / "flac")
+    pack(wide, tmp_path / "wav", format="pcm16")
+    assert read_audio(read_manifest(tmp_path / "wav/manifest.csv")[0].path)[0].shape == (16, 100)
+
+
 def test_mistakes_are_refused(loose: Manifest, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="format must be one of flac, pcm16, copy, got 'mp3'"):
         pack(loose, tmp_path / "x", format="mp3")  # type: ignore[arg-type]

@@ -9,11 +9,12 @@ from torch import Tensor, nn
 
 import antiphon
 from antiphon.common.augment.base import AugmentedViews
-from antiphon.common.data.batch import SignalBatch
+from antiphon.common.data.batch import SignalBatch, View
 from antiphon.common.heads import ProjectionHead
 from antiphon.common.learners.joint_embedding import JointEmbedding
 from antiphon.common.momentum import MomentumTwin
 from antiphon.common.objectives import Hierarchical, Objective, PairObjective, StageSoftContrast, ViewOutputs, nt_xent
+from antiphon.common.random import KeyedRandom
 from antiphon.domains.time_series.augmentations import Jitter, OverlappingCrops, Scaling
 
 BATCH = 7
@@ -133,3 +134,15 @@ def test_a_view_is_cut_to_some_rows() -> None:
     assert part.shared == views[0].shared
     masked = replace(views[0], mask=torch.ones(BATCH, 3, dtype=torch.bool))
     assert masked[2:5].mask is not None and len(masked[2:5].mask) == 3
+
+
+def test_views_are_made_in_full_precision_under_autocast() -> None:
+    """Convolutions and Fourier transforms of waves in half precision would be audible."""
+
+    def product(signals: Tensor, lengths: Tensor, random: KeyedRandom) -> list[View]:
+        return [View(signals @ torch.ones(signals.shape[-1], signals.shape[-1]), lengths)] * 2
+
+    made = learner(PairObjective(nt_xent), product)
+    with torch.autocast("cpu", torch.bfloat16):
+        (view, _) = made.make_views(batch())
+    assert view.signals.dtype == torch.float32

@@ -64,9 +64,10 @@ def test_a_short_recording_is_repeated_and_a_part_of_a_file_is_a_recording(tmp_p
     whole = write(tmp_path / "a.wav", 0.25)
     part = Row(str(tmp_path / "a.wav"), start_s=0.05, end_s=0.1)  # samples 400 to 800
     bank = NoiseBank(Manifest((part,)), sample_rate=RATE, memory_mb=memory_mb)
-    segment = bank.segments(torch.tensor([0]), torch.tensor([0.25]), torch.tensor([1000]), channels=1, size=1000)[0]
-    times = (100 + torch.arange(1000)) % 400 + 400
-    assert torch.allclose(segment, whole[:, times], atol=1e-6)
+    for position, first in ((0.25, 100), (0.0, 0)):
+        segment = bank.segments(torch.tensor([0]), torch.tensor([position]), torch.tensor([1000]), channels=1, size=1000)[0]
+        times = (first + torch.arange(1000)) % 400 + 400
+        assert torch.allclose(segment, whole[:, times], atol=1e-6)
 
 
 def test_channels_are_kept_where_they_fit_and_averaged_otherwise(tmp_path: Path) -> None:

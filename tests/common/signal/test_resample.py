@@ -57,3 +57,9 @@ def test_equal_rates_change_nothing_and_bad_ones_are_refused() -> None:
         resample(waves, 16_000, 0)
     with pytest.raises(ValueError, match="floating"):
         resample(waves.to(torch.int16), 16_000, 8_000)
+
+
+def test_a_length_that_ends_on_half_a_sample() -> None:
+    """soxr rounds some of these down."""
+    for length in (11_040, 16_160, 5_600):
+        assert resample(torch.randn(length), 48_000, 22_050).shape == (resampled_length(length, 48_000, 22_050),)
