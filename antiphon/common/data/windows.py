@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from antiphon.common.encoder import Encoder
 from antiphon.common.random import KeyedRandom
 
 Windows = Literal["random", "centre", "all"]
@@ -59,50 +58,3 @@ def fit(waves: Tensor, window: int, *, short: Short = "pad") -> tuple[Tensor, in
     if short == "repeat":
         return waves.repeat(1, -(-window // size))[..., :window], window
     return torch.nn.functional.pad(waves, (0, window - size)), size
-
-
-def embed_windows(
-    encoder: Encoder,
-    waves: Tensor | NDArray[np.float32],
-    *,
-    window: int | None = None,
-    hop: int | None = None,
-    partial: Partial = "drop",
-    short: Short = "pad",
-    batch_size: int = 64,
-) -> NDArray[np.float32]:
-    """Embeddings (n, D) of the windows of one recording (C, T), in their order; the same bits every time.
-
-    Args:
-        encoder: in whatever mode; embeds in evaluation mode without gradients.
-        waves: at the encoder's sampling rate.
-        window: in samples; None: the encoder's own (`input_spec.window`).
-        hop: samples from one window to the next; None: side by side.
-        partial: what becomes of the samples behind the last whole window, see `tile_starts`.
-        short: what becomes of a recording shorter than one window: "pad", "repeat", or "skip", which raises.
-        batch_size: windows at a time.
-
-    Raises:
-        ValueError: another shape, an encoder without a window where none is given, or a recording too short to "skip".
-    """
-    waves = torch.as_tensor(waves, dtype=torch.float32)
-    if waves.ndim != 2 or 0 in waves.shape:
-        raise ValueError(f"waves must be one recording (channels, time), got shape {tuple(waves.shape)}")
-    window = encoder.input_spec.window if window is None else window
-    if window is None:
-        raise ValueError(f"{type(encoder).__name__} has no window of its own: give window= in samples")
-    if waves.shape[1] < window and short == "skip":
-        raise ValueError(f"the recording has {waves.shape[1]} samples, a window {window}: use short='pad' or 'repeat'")
-    starts = tile_starts(waves.shape[1], window, hop=hop, partial=partial).tolist()
-    parts = []
-    for first in range(0, len(starts), batch_size):
-        pieces = [fit(waves[:, start : start + window], window, short=short) for start in starts[first : first + batch_size]]
-        signals = torch.stack([piece for piece, _ in pieces]).cpu().numpy()
-        parts.append(encoder.embed(signals, np.asarray([size for _, size in pieces])))
-    return np.concatenate(parts)
-
-
-def tile_mean(encoder: Encoder, waves: Tensor | NDArray[np.float32], **options: object) -> NDArray[np.float32]:
-    """The mean (D,) over `embed_windows`: one embedding for a recording of any length."""
-    mean: NDArray[np.float32] = embed_windows(encoder, waves, **options).mean(axis=0)  # type: ignore[arg-type]
-    return mean

@@ -1,25 +1,10 @@
 """Windows: where they lie, what completes a short one, and what a recording becomes."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
-from antiphon.common.data.windows import centre_start, embed_windows, fit, random_starts, tile_mean, tile_starts
-from antiphon.common.encoder import Encoder, InputSpec
-
-
-class Means(Encoder):
-    """Frames are the samples; the embedding is their mean over the signal."""
-
-    def __init__(self, channels: int = 1, window: int | None = 10) -> None:
-        spec = InputSpec(channels, window=window)
-        super().__init__(embedding_dim=channels, input_spec=spec, config={}, pooling="mean")
-
-    def encode(self, signals: Tensor, lengths: Tensor | None = None, **_: Any) -> Tensor:
-        return signals.transpose(1, 2)
+from antiphon.common.data.windows import centre_start, fit, random_starts, tile_starts
 
 
 def starts(rows: list[int], epoch: int = 0, seed: int = 0, length: int = 1000) -> list[int]:
@@ -72,29 +57,6 @@ def test_short_ones_are_padded_or_repeated_and_long_ones_cut() -> None:
     assert (cut.tolist(), size) == ([[1, 2], [4, 5]], 2)
 
 
-def test_a_recording_becomes_the_mean_of_its_windows() -> None:
-    waves = torch.arange(34.0)[None]
-    assert embed_windows(Means(), waves).tolist() == [[4.5], [14.5], [24.5]]
-    assert embed_windows(Means(), waves, partial="pad").tolist() == [[4.5], [14.5], [24.5], [31.5]]  # the padding does not count
-    assert embed_windows(Means(), waves, window=20, hop=7).tolist() == [[9.5], [16.5], [23.5]]
-    assert tile_mean(Means(), waves).tolist() == [14.5]
-    assert tile_mean(Means(), waves[:, :4]).tolist() == [1.5]
-    assert tile_mean(Means(), waves[:, :4], short="repeat") == pytest.approx([1.3])  # 0 1 2 3 0 1 2 3 0 1
-
-
-def test_embedding_twice_gives_the_same_bits_whatever_the_batches() -> None:
-    encoder, waves = Means(2), torch.randn(2, 997, generator=torch.Generator().manual_seed(0))
-    once, twice = (embed_windows(encoder, waves, partial="pad") for _ in range(2))
-    assert np.array_equal(once, twice)
-    assert np.allclose(once, embed_windows(encoder, waves.numpy(), partial="pad", batch_size=7), atol=1e-6)
-
-
-def test_what_gives_no_window_is_refused() -> None:
-    with pytest.raises(ValueError, match="Means has no window of its own"):
-        embed_windows(Means(window=None), torch.zeros(1, 50))
-    with pytest.raises(ValueError, match="one recording"):
-        embed_windows(Means(), torch.zeros(2, 1, 50))
-    with pytest.raises(ValueError, match="has 4 samples, a window 10"):
-        embed_windows(Means(), torch.zeros(1, 4), short="skip")
+def test_a_window_of_no_samples_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 1 sample"):
         tile_starts(10, 0)
