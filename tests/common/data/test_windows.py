@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from antiphon.common.data.windows import centre_start, fit, random_starts, tile_starts
+from antiphon.common.data.windows import Partial, centre_start, fit, random_starts, tile_starts
 
 
 def starts(rows: list[int], epoch: int = 0, seed: int = 0, length: int = 1000) -> list[int]:
@@ -39,7 +39,7 @@ def test_random_windows_reach_every_place_and_stay_inside() -> None:
         (20, 5, "pad", [0, 5, 10]),
     ],
 )
-def test_tiles(length: int, hop: int | None, partial: Any, expected: list[int]) -> None:
+def test_tiles(length: int, hop: int | None, partial: Partial, expected: list[int]) -> None:
     assert tile_starts(length, 10, hop=hop, partial=partial).tolist() == expected
 
 
