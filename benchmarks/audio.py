@@ -3,14 +3,15 @@
     python benchmarks/audio.py --quick        about 5 minutes, once the peers are installed
     python benchmarks/audio.py --full         about 20 minutes
 
-A batch is 32 clips of 59,049 samples at 22,050 Hz (CLMR's window), a harmonic tone with vibrato over noise. Every library draws its own
-parameters from the same ranges, new ones for each clip, and all share one bank of 32 impulse responses of 0.2 to 0.8 s (and one of 400:
-published banks have thousands). As they ship, audiomentations keeps 128 responses in memory and torch-audiomentations none.
+A batch is 32 clips of 59,049 samples at 22,050 Hz (CLMR's window), harmonic tones with vibrato over noise. Every library draws
+its own parameters from the same ranges, new ones for each clip, and all share one bank of 32 impulse responses of 0.2 to 0.8 s, or
+one of 400 (published banks have thousands). As they ship, audiomentations keeps 128 of them in memory, torch-audiomentations none.
 
-One thread each; a second is one of the processor's, so other work on the machine counts little. The libraries take turns, every turn is a
-process of its own, a figure is the median over turns. Of the chains, whose coins decide how much there is to do, it is the mean.
+One thread each, and processor time, so that other work on the machine counts little. The libraries take turns, every turn is a
+process of its own, a figure is the median over turns; within a turn it is the median over batches, for the chains (whose coins
+decide how much there is to do) the mean.
 
-The peers live in a virtual environment of their own (`--peers`, made on the first run, about 6 GB): their pins fight those of this package.
+The peers live in a virtual environment of their own (`--peers`, made on the first run, about 6 GB): their pins fight those here.
 """
 
 from __future__ import annotations
@@ -35,11 +36,10 @@ LIBRARIES = ("antiphon", "audiomentations", "torch-audiomentations", "torchaudio
 PACKAGES = ("audiomentations", "torch-audiomentations", "torch", "torchaudio", "soundfile")
 CHAIN = {"polarity": 0.8, "noise": 0.01, "gain": 0.3, "filter": 0.8, "delay": 0.3, "pitch": 0.6, "reverb": 0.6}  # CLMR's, in order
 LACKING = {
-    "antiphon": "nothing of this",
-    "audiomentations": "delay; works clip by clip on the CPU",
+    "audiomentations": "delay; clip by clip, on the CPU only",
     "torch-audiomentations": "delay, continuous pitch (26 ratios within 7 semitones), time stretch; "
     "its impulse responses fail with torchaudio 2.9 and later, here they are read by soundfile",
-    "torchaudio": "gain, noise, filters and pitch of each clip's own; no chain",
+    "torchaudio": "parameters of each clip's own, a chain; its pitch is shifted by whole semitones",
 }
 Run = Callable[[], Any]
 
@@ -121,7 +121,9 @@ def of_torch_audiomentations(bank_folders: list[str]) -> dict[str, Run]:
         return torch.from_numpy(samples)[None], rate
 
     torchaudio.load = load
-    torchaudio.info = lambda path: SimpleNamespace(num_frames=soundfile.info(path).frames, sample_rate=soundfile.info(path).samplerate)
+    torchaudio.info = lambda path: SimpleNamespace(
+        num_frames=soundfile.info(path).frames, sample_rate=soundfile.info(path).samplerate
+    )
     waves = torch.from_numpy(clips())[:, None]
     each: dict[str, Any] = {"p_mode": "per_example", "sample_rate": RATE, "output_type": "tensor"}
     steps: dict[str, Callable[[float], Any]] = {
@@ -260,15 +262,20 @@ def main(*, quick: bool, peers: Path) -> None:
 
 
 def _cells(name: str, turns: dict[str, list[dict[str, float | str]]]) -> list[str]:
-    rates: list[float | str | None] = []
-    for found in turns.values():
-        values = [turn[name.split(",")[0] if found is not turns["antiphon"] else name] for turn in found if name.split(",")[0] in turn]
+    """Rates of all libraries and ours over theirs; the peers have one reverb and one chain to compare with."""
+    ours_rate = median(float(turn[name]) for turn in turns["antiphon"])
+    shown, ratios = [f"{ours_rate:,.1f}"], []
+    for library in LIBRARIES[1:]:
+        values = [turn[name.split(",")[0]] for turn in turns[library] if name.split(",")[0] in turn]
         failed = [value for value in values if isinstance(value, str)]
-        rates.append(failed[0] if failed else median(map(float, values)) if values else None)
-    ours_rate = rates[0]
-    assert isinstance(ours_rate, float)
-    shown = ["-" if rate is None else rate if isinstance(rate, str) else f"{rate:,.1f}" for rate in rates]
-    return [*shown, *(f"{ours_rate / rate:.1f}x" if isinstance(rate, float) else "-" for rate in rates[1:])]
+        if failed or not values:
+            shown.append(failed[0] if failed else "-")
+            ratios.append("-")
+        else:
+            rate = median(map(float, values))
+            shown.append(f"{rate:,.1f}")
+            ratios.append(f"{ours_rate / rate:.1f}x")
+    return shown + ratios
 
 
 if __name__ == "__main__":

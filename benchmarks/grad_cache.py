@@ -2,8 +2,8 @@
 
     python benchmarks/grad_cache.py --quick|--full
 
-The learner of `time_series/simclr` with TS2Vec's encoder and tiled NT-Xent, whole and in chunks of 64. Each measurement is a process
-of its own, so that its peak memory is its own; it reports the growth of the peak over one step, after a step of 64 examples.
+The learner of `time_series/simclr` with TS2Vec's encoder and tiled NT-Xent, whole and in chunks of 64, on one thread. Each
+measurement is a process of its own, so that its peak memory is its own: the growth of the peak over all steps.
 """
 
 from __future__ import annotations
@@ -42,18 +42,21 @@ def step(batch: int, chunk: int | None, repeats: int) -> tuple[float, float]:
         learner.training_step(SignalBatch(signals[:rows], torch.full((rows,), SAMPLES), torch.arange(rows))).backward()
         return time.perf_counter() - start
 
-    run(CHUNK)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    run(CHUNK)  # what the first step alone takes time for
     seconds = median(run(batch) for _ in range(repeats))
     return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024, seconds
 
 
 def measured(batch: int, chunk: int | None, repeats: int) -> tuple[float, float]:
-    """`step` in a process of its own."""
-    command = [sys.executable, __file__, "--one", str(batch), str(chunk or 0), str(repeats)]
-    environment = {**os.environ, "MALLOC_TRIM_THRESHOLD_": "0"}
-    printed = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout.split()
-    return float(printed[-2]), float(printed[-1])
+    """`step` in processes of its own: memory where the allocator gives back what is freed, time where it keeps it, as usual."""
+
+    def run(**environment: str) -> list[float]:
+        command = [sys.executable, __file__, "--one", str(batch), str(chunk or 0), str(repeats)]
+        surroundings = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
+        return [float(n) for n in subprocess.run(command, capture_output=True, check=True, env=surroundings).stdout.split()[-2:]]
+
+    return run(MALLOC_TRIM_THRESHOLD_="0")[0], run()[1]
 
 
 def main() -> None:

@@ -33,7 +33,10 @@ class PitchShift(Augmentation):
 
 
 class TimeStretch(Augmentation):
-    """Make a signal `stretch` times as long, drawn uniformly, at the same pitch: what no longer fits is cut, what is missing silent."""
+    """Make a signal `stretch` times as long, drawn uniformly, at the same pitch.
+
+    Within its length, what no longer fits is cut and what is missing is silent.
+    """
 
     def __init__(self, stretch: Sequence[float] = (0.8, 1.25), *, sample_rate: float, p: float = 1.0) -> None:
         super().__init__(p)
@@ -51,7 +54,10 @@ class TimeStretch(Augmentation):
 
 
 class SpeedChange(Augmentation):
-    """Play a signal `speed` times as fast, drawn uniformly, pitch and all: what no longer fits is cut, what is missing silent."""
+    """Play a signal `speed` times as fast, drawn uniformly, pitch and all.
+
+    Within its length, what no longer fits is cut and what is missing is silent.
+    """
 
     def __init__(self, speed: Sequence[float] = (0.9, 1.1), *, p: float = 1.0) -> None:
         super().__init__(p)

@@ -17,9 +17,9 @@ from antiphon.common.signal.rooms import SyntheticRooms, convolve, freeverb
 class Reverb(Augmentation):
     """A synthetic room for each example: a direct path, and noise that decays exponentially (see `SyntheticRooms`).
 
-    All ranges are drawn from uniformly: `decay_time_s` (to -60 dB), `high_decay` (decay time above 2 kHz over that below), `pre_delay_s`
-    (between the direct path and the tail), `direct_to_reverberant_db` (their energies). The level of the signal stays about the
-    same, the direct path is not delayed. Missing values count as zero and stay missing.
+    All ranges are drawn from uniformly: `decay_time_s` (to -60 dB), `high_decay` (decay time above 2 kHz over that below),
+    `pre_delay_s` (from the direct path to the tail), `direct_to_reverberant_db` (their energies). The level of the signal stays
+    about the same, the direct path is not delayed. Missing values count as zero and stay missing.
     """
 
     def __init__(
@@ -46,9 +46,7 @@ class Reverb(Augmentation):
             "decay_time_s": decay,
             "high_decay_time_s": decay * random.uniform(low=self.high_decay[0], high=self.high_decay[1]),
             "pre_delay_s": random.uniform(low=self.pre_delay_s[0], high=self.pre_delay_s[1]),
-            "direct_to_reverberant_db": random.uniform(
-                low=self.direct_to_reverberant_db[0], high=self.direct_to_reverberant_db[1]
-            ),
+            "direct_to_reverberant_db": random.uniform(low=self.direct_to_reverberant_db[0], high=self.direct_to_reverberant_db[1]),
             "offsets": self._rooms.offsets(random, signals.shape[1]),
         }
 
@@ -59,7 +57,7 @@ class Reverb(Augmentation):
 
 
 class FreeverbReverb(Reverb):
-    """`Reverb` with the controls of Freeverb, 0 to 100 as in sox's `reverb`, drawn uniformly; the defaults are those of CLMR's code.
+    """`Reverb` with the controls of Freeverb, 0 to 100 as in sox's `reverb`, drawn uniformly; the defaults are those of CLMR.
 
     It is not sox's output but a room with the same decay times, first reflection and balance (`freeverb` tells how).
     """

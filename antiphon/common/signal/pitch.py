@@ -32,8 +32,9 @@ def vocoder_window(sample_rate: float, *, duration_s: float = 0.07) -> int:
 def pitch_shift(waves: Tensor, cents: Tensor, *, lengths: Tensor | None = None, window: int = 1536) -> Tensor:
     """Raise each example by its number of `cents` (B,) and keep its duration.
 
-    `waves` (B, C, T) float, `lengths` (B,) or None for whole rows, `window` in samples as in `time_stretch`. Returns (B, C, T), zero
-    beyond the lengths. Ratios are rounded to 1 / 1024: by 1.3 cents at most within 700 cents. What would pass half the sampling rate is filtered out. Missing values (NaN) count as zero and stay missing.
+    `waves` (B, C, T) float, `lengths` (B,) or None for whole rows, `window` in samples as in `time_stretch`. Returns (B, C, T),
+    zero beyond the lengths. Ratios are rounded to 1 / 1024, which is 1.3 cents at most within +-700 cents. What would pass half the
+    sampling rate is filtered out. Missing values (NaN) count as zero and stay missing.
     """
     lengths = _whole(waves) if lengths is None else lengths
     ratio = _rounded(torch.exp2(cents / 1200.0))
@@ -48,11 +49,11 @@ def time_stretch(
 ) -> tuple[Tensor, Tensor]:
     """Make each example `stretch` (B,) times as long and keep its pitch.
 
-    `waves` (B, C, T) float, `lengths` (B,) or None for whole rows. `window`: samples of a frame, a multiple of 3; partials closer than
-    about 3 / window of the sampling rate are not resolved (see `vocoder_window`). Returns waves (B, C, S), zero beyond their new
-    lengths, and these lengths (B,); S is the largest of them, or `size`, to which all are cut. Missing values (NaN) count as zero
-    and are missing where they land. All channels turn alike, which keeps the phases between microphones. The gradient takes the
-    rotations as constants.
+    `waves` (B, C, T) float, `lengths` (B,) or None for whole rows. `window`: samples of a frame, a multiple of 3; partials closer
+    than about 3 / window of the sampling rate are not resolved (see `vocoder_window`). Returns waves (B, C, S), zero beyond their
+    new lengths, and these lengths (B,); S is the largest of them, or `size`, to which all are cut. Missing values (NaN) count as
+    zero and are missing where they land. All channels turn alike, which keeps the phases between microphones. The gradient takes
+    the rotations as constants.
     """
     lengths = _whole(waves) if lengths is None else lengths
     longer = (lengths * stretch).round().long()
@@ -65,9 +66,9 @@ def time_stretch(
 def change_speed(waves: Tensor, speed: Tensor, *, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Play each example `speed` (B,) times as fast: pitch and duration change together, as on a tape.
 
-    `waves` (B, C, T) float, `lengths` (B,) or None for whole rows. Speeds are rounded to 1 / 1024. A Hann-windowed sinc of 16 taps, whose
-    cut-off (-6 dB) is 0.9 of the lower Nyquist frequency. Returns waves (B, C, S), zero beyond their new lengths, and these lengths
-    (B,), S being the largest. Missing values (NaN) count as zero and are missing where they land.
+    `waves` (B, C, T) float, `lengths` (B,) or None for whole rows. Speeds are rounded to 1 / 1024. The filter is a Hann-windowed
+    sinc of 16 taps, 6 dB down at 0.9 of the lower Nyquist frequency. Returns waves (B, C, S), zero beyond their new lengths, and
+    these lengths (B,), S being the largest. Missing values (NaN) count as zero and are missing where they land.
     """
     lengths = _whole(waves) if lengths is None else lengths
     speed = _rounded(speed)
@@ -84,8 +85,8 @@ def _rounded(speed: Tensor) -> Tensor:
 def _interpolated(waves: Tensor, speed: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
     """`change_speed` by rounded speeds of waves that are finite and zero in the padding.
 
-    After PERIOD samples of output the kernels repeat, so PIECE of them at a time become a matrix, which is multiplied with the inputs
-    of this piece from all the periods.
+    After PERIOD samples of output the kernels repeat, so PIECE of them at a time become a matrix, which is multiplied with the
+    inputs of this piece from all the periods.
     """
     rows, channels, size = waves.shape
     shorter = (lengths / speed).ceil().long()

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from antiphon.common.random import KeyedRandom, shuffled
 from antiphon.common.signal.io import read_audio
-from antiphon.common.signal.rooms import convolve, convolve_spectra, fast_length
+from antiphon.common.signal.rooms import convolve, convolve_chosen, fast_length
 
 LEAD_S = 0.0025  # kept before the direct path: the filters of simulators and of resampling ring there
 SOUND_M_S = 343.0
@@ -24,9 +24,9 @@ FORMATS = {".wav", ".flac", ".ogg", ".aif", ".aiff"}
 class ResponseBank:
     """Impulse responses (N, C, R) of unit energy, all with their direct path at sample `centre`.
 
-    `responses`: tensors (C, R_i) at `sample_rate`, with the same number of channels; their energy is that of the mean channel. The direct
-    path is the greatest sample of the earliest channel; what lies more than 2.5 ms before it is cut off, so that delays between
-    channels remain and the distance to the source does not delay the signal.
+    `responses`: tensors (C, R_i) at `sample_rate`, with the same number of channels; their energy is the mean of the channels'. The
+    direct path is the greatest sample of the earliest channel; what lies more than 2.5 ms before it is cut off, so that delays
+    between channels remain and the distance to the source does not delay the signal.
     """
 
     def __init__(self, responses: Sequence[Tensor], *, sample_rate: int) -> None:
@@ -44,12 +44,19 @@ class ResponseBank:
 
     @classmethod
     def from_files(
-        cls, files: str | Path | Sequence[str | Path], *, sample_rate: int, mono: bool = True, longest_s: float = 2.0, most: int = 1000
+        cls,
+        files: str | Path | Sequence[str | Path],
+        *,
+        sample_rate: int,
+        mono: bool = True,
+        longest_s: float = 2.0,
+        most: int = 1000,
     ) -> ResponseBank:
         """Read a folder with all its sub-folders, or a list of files.
 
-        Of RIRS_NOISES (OpenSLR 28) only what is an impulse response is taken: its simulated rooms and the real ones of its `rir_list`.
-        `mono` takes the first channel. Of each response the first `longest_s` are read, of many files a fixed random choice of `most`.
+        Of RIRS_NOISES (OpenSLR 28) only impulse responses are taken: its simulated rooms and the real ones of its `rir_list`.
+        `mono` takes the first channel. Of each response the first `longest_s` are read, of many files a random choice of `most`,
+        always the same.
 
         Raises:
             ValueError: no audio file there.
@@ -69,8 +76,8 @@ class ResponseBank:
     def convolve(self, waves: Tensor, chosen: Tensor) -> Tensor:
         """Waves (B, C, T), finite and zero in the padding, each in the response number `chosen` (B,) of the bank: (B, C, T).
 
-        The bank keeps the spectra of its responses for the last T that it saw, unless they take more than 512 MB: then one transform
-        there and one back remain.
+        The bank keeps the spectra of its responses for the last T that it saw, unless they take more than 512 MB: one transform of
+        the waves and one back remain.
         """
         if self.responses.shape[1] not in (1, waves.shape[1]):
             raise ValueError(f"the bank has responses of {self.responses.shape[1]} channels, the signals have {waves.shape[1]}")
@@ -80,7 +87,7 @@ class ResponseBank:
         known = self._spectra
         if known is None or known[0] != size or known[1].device != waves.device or known[1].real.dtype != waves.dtype:
             known = self._spectra = size, torch.fft.rfft(self.responses.to(waves), n=size)
-        return convolve_spectra(waves, known[1].index_select(0, chosen), size=size, centre=self.centre)
+        return convolve_chosen(waves, known[1], chosen, size=size, centre=self.centre)
 
 
 def simulated_rooms(
@@ -95,9 +102,10 @@ def simulated_rooms(
 ) -> ResponseBank:
     """A bank of `count` shoebox rooms by the image-source method (Allen & Berkley 1979) of pyroomacoustics.
 
-    Sides between the two corners of `room_m`, a decay time (by Sabine's formula) from `decay_time_s`, a source at `distance_m` from the
-    array in any direction, both half a metre from the walls at least. `microphones_m` (C, 3): positions about the centre of the
-    array; None is a single microphone. Decay times that are too short for a room are not drawn for it.
+    Sides between those of the two rooms in `room_m`, a decay time (by Sabine's formula) from `decay_time_s`, a source at
+    `distance_m` from the array in any direction, or as far as the walls allow: both stand half a metre away from them.
+    `microphones_m` (C, 3): positions about the centre of the array; None is a single microphone. Decay times too short for a room
+    are not drawn for it.
 
     Raises:
         ValueError: a room so large that even walls that reflect almost nothing let sound last longer than `decay_time_s`.
@@ -148,5 +156,7 @@ def _audio_files(folder: Path) -> list[Path]:
     if not parts & {"simulated_rirs", "real_rirs_isotropic_noises"}:
         return files
     listing = folder / "real_rirs_isotropic_noises" / "rir_list"
-    real = {line.split()[-1].rsplit("/", 1)[-1] for line in listing.read_text().splitlines() if line} if listing.is_file() else set()
+    real = (
+        {line.split()[-1].rsplit("/", 1)[-1] for line in listing.read_text().splitlines() if line} if listing.is_file() else set()
+    )
     return [path for path in files if path.relative_to(folder).parts[0] == "simulated_rirs" or path.name in real]

@@ -7,6 +7,7 @@ in expectation, so the level of a signal stays about what it was.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -24,16 +25,29 @@ def convolve(waves: Tensor, responses: Tensor, *, centre: int = 0) -> Tensor:
     """Convolve each example with its own impulse response: ``out[t] = sum_k responses[k] waves[t + centre - k]``.
 
     `waves` (B, C, T), finite and zero in the padding; `responses` (B, 1 or C, R); `centre` is the sample of the responses at which
-    the direct path lies, which is so undone. Returns (B, C, T). One FFT over the whole length, so its cost does not grow with R x T.
+    the direct path lies, so that it is not late. Returns (B, C, T). One FFT over the whole length does it.
     """
     responses = responses[..., : waves.shape[-1] + centre]  # what is later is not heard
     size = fast_length(waves.shape[-1] + responses.shape[-1] - 1)
-    return convolve_spectra(waves, torch.fft.rfft(responses, n=size), size=size, centre=centre)
+    spectra = (torch.fft.rfft(responses[rows], n=size) for rows in _row_groups(waves, size))
+    return _by_groups(waves, spectra, size=size, centre=centre)
 
 
-def convolve_spectra(waves: Tensor, spectra: Tensor, *, size: int, centre: int = 0) -> Tensor:
-    """`convolve` by responses that are given as their `rfft` over `size` samples: (B, C, T), (B, 1 or C, size // 2 + 1)."""
-    return torch.fft.irfft(torch.fft.rfft(waves, n=size) * spectra, n=size)[..., centre : centre + waves.shape[-1]]
+def convolve_chosen(waves: Tensor, spectra: Tensor, chosen: Tensor, *, size: int, centre: int = 0) -> Tensor:
+    """`convolve` by the responses number `chosen` (B,) of those whose `rfft` over `size` samples are `spectra` (N, 1 or C, K)."""
+    return _by_groups(waves, (spectra[chosen[rows]] for rows in _row_groups(waves, size)), size=size, centre=centre)
+
+
+def _row_groups(waves: Tensor, size: int) -> list[slice]:
+    """Rows to be handled together: on a CPU few enough for their transforms of `size` samples to stay in reused memory."""
+    group = len(waves) if waves.device.type != "cpu" else max(1, 2**20 // (size * waves.shape[1]))
+    return [slice(first, first + group) for first in range(0, len(waves), max(1, group))]
+
+
+def _by_groups(waves: Tensor, spectra: Iterator[Tensor], *, size: int, centre: int) -> Tensor:
+    kept = slice(centre, centre + waves.shape[-1])
+    groups = zip(_row_groups(waves, size), spectra, strict=True)
+    return torch.cat([torch.fft.irfft(torch.fft.rfft(waves[rows], n=size) * part, n=size)[..., kept] for rows, part in groups])
 
 
 def fast_length(least: int) -> int:
@@ -74,8 +88,8 @@ class SyntheticRooms:
         """The first `size` samples at most, (B, C, R): the direct path is at 0, the tails begin after `pre_delay_s`.
 
         `offsets` (B, C), all else (B,). Below the crossover the tail falls by 60 dB within `decay_time_s`, above it within
-        `high_decay_time_s`. Its energy, as expected of a tail that is not cut off, lies `direct_to_reverberant_db` below that of the
-        direct path; both together have energy 1.
+        `high_decay_time_s`. Its energy, as expected of a tail that is not cut off, lies `direct_to_reverberant_db` below that of
+        the direct path; both together have energy 1.
         """
         if self._bands.device != offsets.device:
             self._bands = self._bands.to(offsets.device)
@@ -106,8 +120,8 @@ def _powers(bases: Tensor, size: int) -> Tensor:
 def freeverb(reverberance: Tensor, damping: Tensor, room_size: Tensor) -> dict[str, Tensor]:
     """What the controls of Freeverb, 0 to 100 as in sox's `reverb`, mean for `SyntheticRooms.responses`.
 
-    * Its combs feed back g = 1 - exp(-(reverberance + 10.03) / 28.12), 0.3 to 0.98, after delays L that grow with the room from 10 % to
-      100 % (25 to 37 ms, mean 31 ms): they decay by 60 dB within 3 L / -log10(g).
+    * Its combs feed back g = 1 - exp(-(reverberance + 10.03) / 28.12), 0.3 to 0.98, after delays L that grow with the room from
+      10 % to 100 % (25 to 37 ms, mean 31 ms): they decay by 60 dB within 3 L / -log10(g).
     * A damping of d = 0.2 to 0.5 low-passes what is fed back; at a quarter of the sampling rate g is multiplied by
       (1 - d) / sqrt(1 + d^2), which gives the decay time of the high band.
     * The first reflection comes after the shortest comb. The energy of the reflections is 0.0533 / (1 - g^2) times the direct one,
