@@ -152,7 +152,7 @@ def batch_norms(module: nn.Module, how: BatchNorms) -> Iterator[None]:
     if norms and how == "refuse":
         raise ValueError(
             f"the encoder has {len(norms)} batch norms, whose statistics would be those of a chunk, not of the batch: build it "
-            "with norm=group or norm=layer, or say learner.batch_norm=per_chunk (an approximation) or learner.batch_norm=frozen"
+            "with encoder.norm=group or layer, or say learner.batch_norm=per_chunk (an approximation) or learner.batch_norm=frozen"
         )
     tracked = [norm.track_running_stats for norm in norms]
     for norm in norms:

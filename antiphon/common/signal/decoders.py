@@ -66,7 +66,7 @@ class _SoundfileReader:
             self._member = open_member(path)
             self._file = soundfile.SoundFile(self._member or path)
         except soundfile.LibsndfileError as error:
-            raise AudioError(path, f"not readable as audio ({error.error_string.rstrip('.')})") from error
+            raise AudioError(path, "not readable as audio: damaged, or in a format that soundfile does not know") from error
         except OSError as error:
             raise AudioError(path, str(error)) from error
         self.path, self.info = path, AudioInfo(self._file.samplerate, self._file.channels, self._file.frames)
