@@ -224,6 +224,37 @@ def whitened_cse(split: Split) -> Result:
     return trained(lambda a, b, t: antiphon_objectives.whitened_cse(a, b, permutations=shuffles, groups=2, temperature=t), split)
 
 
+def frames(function: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Result:
+    """Losses of frames (B, T, D), with soft weights between the examples of all processes."""
+    soft = import_module("antiphon.common.objectives.soft")
+    weight = torch.randn(4, 3, generator=torch.Generator().manual_seed(5), dtype=torch.float64).requires_grad_()
+    signals = torch.randn(2, ROWS, 7, 3, generator=torch.Generator().manual_seed(6), dtype=torch.float64)[:, part(UNEVEN)]
+    distances = torch.rand(ROWS, ROWS, generator=torch.Generator().manual_seed(7), dtype=torch.float64)
+    first, second = signals @ weight.T
+    value = function(first, second, soft.soft_instance_weights(distances, sharpness=3.0))
+    value.backward()
+    assert weight.grad is not None
+    return averaged({"loss": value.detach(), "encoder": weight.grad})
+
+
+def softclt(first: Tensor, second: Tensor, weights: Tensor) -> Tensor:
+    from antiphon.common.objectives import softclt as function
+
+    return function(first, second, instance_weights=weights, temporal_sharpness=0.7, instance_share=0.3)
+
+
+def hierarchical(first: Tensor, second: Tensor, weights: Tensor) -> Tensor:
+    from antiphon.common.objectives import hierarchical as function
+
+    return function(first, second, instance_weights=weights, temporal_sharpness=0.7, instance_share=0.4)
+
+
+def softclt_terms(first: Tensor, second: Tensor, weights: Tensor) -> Tensor:
+    from antiphon.common.objectives import softclt_instance, softclt_temporal
+
+    return softclt_instance(first, second, weights) + 2.0 * softclt_temporal(first, second)
+
+
 def ts_tcc() -> Result:
     torch.manual_seed(0)
     method = TSTCC(in_dim=4, hidden_dim=8, prediction_steps=2, depth=1, feedforward_dim=6, dropout=0.0, norm="layer").double()
@@ -413,6 +444,9 @@ CASES: dict[str, Callable[[], Result]] = {
     "whitened_cse uneven": lambda: whitened_cse(UNEVEN),
     "whitened_cse, one rank has all": lambda: whitened_cse(ONE_HAS_ALL),
     "ts_tcc uneven": ts_tcc,
+    "softclt uneven": lambda: frames(softclt),
+    "softclt terms uneven": lambda: frames(softclt_terms),
+    "hierarchical uneven": lambda: frames(hierarchical),
     "mining": mining,
     "gathered": gathered,
     "rows even": lambda: rows_of(EVEN),

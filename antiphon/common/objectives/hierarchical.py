@@ -9,7 +9,7 @@ from antiphon.common.data.loader import BatchSource
 from antiphon.common.objectives.base import Objective, ViewOutputs
 from antiphon.common.objectives.precision import full_precision
 from antiphon.common.objectives.self_contrast import fused
-from antiphon.common.objectives.soft import Distances, SoftTargets, instance_term, stack_views, temporal_term
+from antiphon.common.objectives.soft import Distances, SoftTargets, gathered_pairs, instance_term, temporal_term
 
 
 def _halve(pairs: Tensor) -> tuple[Tensor, Tensor]:
@@ -28,16 +28,22 @@ def _add_unpooled(gradient: Tensor, pooled: Tensor, from_first: Tensor) -> None:
 
 
 def _levels(
-    pairs: Tensor, gradient: Tensor | None, weights: Tensor | None, sharpness: float, instance_scale: float, temporal_scale: float
+    pairs: Tensor,
+    gradient: Tensor | None,
+    own: slice,
+    weights: Tensor | None,
+    sharpness: float,
+    instance_scale: float,
+    temporal_scale: float,
 ) -> Tensor:
     """The sum over this level and all coarser ones, without autograd; adds its gradient to `gradient`."""
     total = instance_term(pairs, gradient, weights, instance_scale)
     if pairs.shape[2] == 1:
         return total
-    total = total + temporal_term(pairs, gradient, sharpness, temporal_scale)
+    total = total + temporal_term(pairs[own], None if gradient is None else gradient[own], sharpness, temporal_scale)
     pooled, from_first = _halve(pairs)
     pooled_gradient = None if gradient is None else pooled.new_zeros(pooled.shape)
-    total = total + _levels(pooled, pooled_gradient, weights, 2.0 * sharpness, instance_scale, temporal_scale)
+    total = total + _levels(pooled, pooled_gradient, own, weights, 2.0 * sharpness, instance_scale, temporal_scale)
     if gradient is not None and pooled_gradient is not None:
         _add_unpooled(gradient, pooled_gradient, from_first)
     return total
@@ -61,16 +67,19 @@ def hierarchical(
     Args:
         frames_a: (B, T, D).
         frames_b: (B, T, D).
-        instance_weights: (B, B) from `soft_instance_weights`; None: hard.
+        instance_weights: (B, B) from `soft_instance_weights`, B counting the examples of all ranks in rank order; None: hard.
         temporal_sharpness: tau_T of SoftCLT; None or 0: hard.
         instance_share: weight of the instance term, the temporal one has the rest; 0 is temporal only (anomaly detection).
 
-    A batch of one has no instance term. Negatives are those of this process.
+    A batch of one has no instance term. Across ranks examples are contrasted with those of all ranks, whose frames must be of one
+    length.
     """
-    pairs = stack_views(frames_a, frames_b)
-    levels = pairs.shape[2].bit_length()  # 1 + floor(log2(T))
-    scales = instance_share / levels, (1.0 - instance_share) / levels
-    return fused(pairs, lambda frames, gradient: _levels(frames, gradient, instance_weights, temporal_sharpness or 0.0, *scales))
+    everyone, own, share = gathered_pairs(frames_a, frames_b)
+    levels = everyone.shape[2].bit_length()  # 1 + floor(log2(T))
+    scales = instance_share / levels, share * (1.0 - instance_share) / levels
+    return fused(
+        everyone, lambda pairs, gradient: _levels(pairs, gradient, own, instance_weights, temporal_sharpness or 0.0, *scales)
+    )
 
 
 class Hierarchical(Objective):

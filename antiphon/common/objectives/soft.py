@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from antiphon.common.data.loader import BatchSource
+from antiphon.common.distributed import first_row, gather, row_counts, world_size
 from antiphon.common.objectives.base import Objective, ViewOutputs
 from antiphon.common.objectives.precision import full_precision
 from antiphon.common.objectives.self_contrast import fused, repel
@@ -50,6 +51,30 @@ def stack_views(frames_a: Tensor, frames_b: Tensor) -> Tensor:
         shapes = f"{tuple(frames_a.shape)} and {tuple(frames_b.shape)}"
         raise ValueError(f"frames of two views must both be (batch, time, dim), got {shapes}")
     return torch.stack((frames_a, frames_b), dim=1)
+
+
+def gathered_pairs(frames_a: Tensor, frames_b: Tensor) -> tuple[Tensor, slice, float]:
+    """Stacked views (n, 2, T, D) of all ranks, which of the rows are this rank's, and its share of them times the number of ranks.
+
+    The instance term is taken over all rows on every rank, the temporal one over the rank's own and weighted by the share, so that
+    the mean over ranks is the loss of all examples.
+
+    Raises:
+        ValueError: on every rank, if ranks hold frames of different lengths.
+    """
+    pairs = stack_views(frames_a, frames_b)
+    if world_size() == 1:
+        return pairs, slice(None), 1.0
+    times = row_counts(pairs.shape[2], device=pairs.device)
+    if len(set(times)) > 1:
+        raise ValueError(
+            f"processes hold {times} time stamps, but examples are contrasted time stamp by time stamp: use series of one length "
+            "or one process"
+        )
+    counts = row_counts(len(pairs), device=pairs.device)
+    start = first_row(counts)
+    own = slice(start, start + len(pairs))
+    return gather(pairs, counts=counts), own, world_size() * len(pairs) / sum(counts)
 
 
 def _attract(pairs: Tensor, pull: Tensor | None, gradient: Tensor | None, scale: float) -> Tensor:
@@ -114,9 +139,10 @@ def softclt_instance(frames_a: Tensor, frames_b: Tensor, weights: Tensor | None 
 
     `frames_a`, `frames_b` (B, T, D); `weights` (B, B) from `soft_instance_weights`, row i for anchor i, applied to both views of
     the other example; None: only the other view of the same example is positive (TS2Vec). Returns the mean over the 2BT anchors;
-    a batch of one gives 0. Negatives are those of this process.
+    a batch of one gives 0. Across ranks B counts the examples of all, in rank order, and every rank returns the same.
     """
-    return fused(stack_views(frames_a, frames_b), lambda pairs, gradient: instance_term(pairs, gradient, weights, 1.0))
+    everyone, _, _ = gathered_pairs(frames_a, frames_b)
+    return fused(everyone, lambda pairs, gradient: instance_term(pairs, gradient, weights, 1.0))
 
 
 @full_precision
@@ -124,9 +150,11 @@ def softclt_temporal(frames_a: Tensor, frames_b: Tensor, *, sharpness: float | N
     """Contrast of time stamps in each example: an anchor's candidates are the 2T - 1 other frames of its two views.
 
     `frames_a`, `frames_b` (B, T, D); `sharpness` as in `soft_temporal_weights`; None or 0: only the same time stamp in the other
-    view is positive (TS2Vec). Returns the mean over the 2BT anchors; one time stamp gives 0.
+    view is positive (TS2Vec). Returns the mean over the 2BT anchors; one time stamp gives 0. Across ranks it is this rank's share.
     """
-    return fused(stack_views(frames_a, frames_b), lambda pairs, gradient: temporal_term(pairs, gradient, sharpness, 1.0))
+    pairs = stack_views(frames_a, frames_b)
+    share = world_size() * len(pairs) / sum(row_counts(len(pairs), device=pairs.device))
+    return fused(pairs, lambda pairs, gradient: temporal_term(pairs, gradient, sharpness, share))
 
 
 @full_precision
@@ -138,13 +166,18 @@ def softclt(
     temporal_sharpness: float | None = None,
     instance_share: float = 0.5,
 ) -> Tensor:
-    """``instance_share * softclt_instance + (1 - instance_share) * softclt_temporal`` on frames (B, T, D) of two views."""
+    """``instance_share * softclt_instance + (1 - instance_share) * softclt_temporal`` on frames (B, T, D) of two views.
+
+    Across ranks `instance_weights` are those of all ranks' examples, in rank order.
+    """
+    everyone, own, share = gathered_pairs(frames_a, frames_b)
 
     def evaluate(pairs: Tensor, gradient: Tensor | None) -> Tensor:
         instance = instance_term(pairs, gradient, instance_weights, instance_share)
-        return instance + temporal_term(pairs, gradient, temporal_sharpness, 1.0 - instance_share)
+        owned = None if gradient is None else gradient[own]
+        return instance + temporal_term(pairs[own], owned, temporal_sharpness, share * (1.0 - instance_share))
 
-    return fused(stack_views(frames_a, frames_b), evaluate)
+    return fused(everyone, evaluate)
 
 
 class SoftTargets:
@@ -176,10 +209,12 @@ class SoftTargets:
             prepare(train)
 
     def instance_weights(self, index: Tensor, like: Tensor) -> Tensor | None:
-        """(B, B) weights for the examples `index` (B,), on the device and in the dtype of `like`; None: hard."""
+        """Weights (n, n) for the examples `index` (B,) of all ranks, on the device and in the dtype of `like`; None: hard."""
         if not self.instance_sharpness or self.distances is None or self.instance_share == 0.0:
             return None
-        distances = self.distances(index).to(device=like.device, dtype=torch.promote_types(like.dtype, torch.float32))
+        distances = self.distances(gather(index, with_grad=False)).to(
+            device=like.device, dtype=torch.promote_types(like.dtype, torch.float32)
+        )
         return soft_instance_weights(distances, sharpness=self.instance_sharpness)
 
 
