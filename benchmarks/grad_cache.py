@@ -48,15 +48,16 @@ def step(batch: int, chunk: int | None, repeats: int) -> tuple[float, float]:
     return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024, seconds
 
 
-def measured(batch: int, chunk: int | None, repeats: int) -> tuple[float, float]:
-    """`step` in processes of its own: memory where the allocator gives back what is freed, time where it keeps it, as usual."""
+def measured(batch: int, chunk: int | None, repeats: int) -> tuple[float, float, float]:
+    """`step` in processes of its own: memory and seconds where freed memory is given back, seconds where the allocator keeps it."""
 
     def run(**environment: str) -> list[float]:
         command = [sys.executable, __file__, "--one", str(batch), str(chunk or 0), str(repeats)]
         surroundings = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
         return [float(n) for n in subprocess.run(command, capture_output=True, check=True, env=surroundings).stdout.split()[-2:]]
 
-    return run(MALLOC_TRIM_THRESHOLD_="0")[0], run()[1]
+    memory, given_back = run(MALLOC_TRIM_THRESHOLD_="0")
+    return memory, given_back, run()[1]
 
 
 def main() -> None:
@@ -72,14 +73,18 @@ def main() -> None:
         print(*step(batch, chunk or None, repeats))
         return
     repeats = 5 if options.full else 1
-    print(f"{'batch':>6} {'step':>12} {'peak growth':>12} {'seconds':>9} {'time':>7}")
+    print("| batch | step | memory | seconds, memory given back | | seconds, memory kept | |")
+    print("|---|---|---|---|---|---|---|")
     for batch in SIZES:
         whole = measured(batch, None, repeats) if batch <= WHOLE_UP_TO else None
-        chunked = measured(batch, CHUNK, repeats)
-        if whole:
-            print(f"{batch:>6} {'whole':>12} {whole[0]:>9.0f} MB {whole[1]:>9.2f} {'1.00x':>7}")
-        ratio = f"{chunked[1] / whole[1]:.2f}x" if whole else ""
-        print(f"{batch:>6} {'chunks of 64':>12} {chunked[0]:>9.0f} MB {chunked[1]:>9.2f} {ratio:>7}")
+        for name, found in (("whole", whole), ("chunks of 64", measured(batch, CHUNK, repeats))):
+            if found:
+                ratios = [f"{mine / other:.2f} x" for mine, other in zip(found, whole, strict=True)] if whole else [""] * 3
+                memory, given_back, kept = found
+                print(
+                    f"| {batch} | {name} | {memory:.0f} MB | {given_back:.2f} | {ratios[1]} | {kept:.2f} | {ratios[2]} |",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
     python benchmarks/time_series.py accuracy --full     TS2Vec beside random encoders, RBF-SVM protocol
     python benchmarks/time_series.py softclt  --full     SoftCLT against TS2Vec, paired seeds, sharpness fixed beforehand
+    python benchmarks/time_series.py ablation --full     each of its two softenings alone, and how heavy the soft weights are
     python benchmarks/time_series.py dbpm     --full     bad pairs of known kind
     python benchmarks/time_series.py anomaly  --full     streaming anomaly detection
     python benchmarks/time_series.py speed    --full     seconds and memory of a TS2Vec update, DTW, `antiphon --help`
@@ -27,6 +28,7 @@ from typing import Any, NamedTuple
 # Two runs side by side on one thread each finish sooner than one run on two threads, and do not wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import torch
 from rich.console import Console
 
 from antiphon.common.evaluation.intervals import Interval, mean_interval, paired_difference
@@ -42,6 +44,8 @@ AUTHORS_SHARPNESS = {
     "ArrowHead": (3.0, 2.5),
     "OSULeaf": (40.0, 1.5),
 }  # tau_I, tau_T of the authors' file; how they were chosen is not known
+
+ALONE = {"instance": (10.0, "null"), "temporal": ("null", 1.0)}  # one softening of the config, the other hard
 
 
 class Job(NamedTuple):
@@ -63,7 +67,7 @@ def run_job(job: Job) -> dict[str, Any]:
     recipe, _, variant = job.recipe.partition(" ")
     overrides += ["evaluation.max_c=null"] if recipe == "softclt" else []  # one probe for both recipes
     if variant:
-        instance, temporal = AUTHORS_SHARPNESS[job.name]
+        instance, temporal = AUTHORS_SHARPNESS[job.name] if variant == "authors" else ALONE[variant]
         overrides += [f"objective.instance_sharpness={instance}", f"objective.temporal_sharpness={temporal}"]
     config = compose(f"time_series/{recipe}", overrides)
     train, test = load_data(config)
@@ -163,10 +167,40 @@ def softclt(full: bool, store: Path, workers: int) -> Table:
     return Table("SoftCLT against TS2Vec, RBF-SVM accuracy", ["set", "seeds", "TS2Vec", "SoftCLT", "difference [95%]"], rows)
 
 
+def ablation(full: bool, store: Path, workers: int) -> Table:
+    """What each softening costs by itself on OSULeaf, seed by seed."""
+    kinds = {"hard (TS2Vec)": "ts2vec", "soft instances": "softclt instance", "soft time": "softclt temporal", "both": "softclt"}
+    seeds = range(3 if full else 1)
+    results = run_all([Job(kind, "OSULeaf", seed) for kind in kinds.values() for seed in seeds], store, workers)
+    rows: list[list[Any]] = []
+    for label, kind in kinds.items():
+        values = [results[Job(kind, "OSULeaf", seed)]["pretrained"] for seed in seeds]
+        rows.append([label, mean_interval(values), " ".join(f"{value:.3f}" for value in values)])
+    return Table("SoftCLT's terms on OSULeaf, RBF-SVM accuracy", ["targets", "mean", "by seed"], rows)
+
+
+def soft_weights() -> Table:
+    """The sum of an anchor's soft weights beside the weight 1 of its own example, tau_I 10 and tau_T 1, batches of 8."""
+    from antiphon.common.objectives import soft_instance_weights, soft_temporal_weights
+    from antiphon.domains.time_series.data import load_aeon
+    from antiphon.domains.time_series.series_distances import SeriesDistances
+
+    rows: list[list[Any]] = []
+    for name in ("ArrowHead", "OSULeaf", "ItalyPowerDemand", "ACSF1"):
+        train, _ = load_aeon(name)
+        distances = SeriesDistances(metric="dtw", scaling="global")
+        distances.prepare(train)
+        weights = soft_instance_weights(distances(torch.arange(len(train))), sharpness=10.0)
+        rows.append([name, f"{7 * (weights.sum() - len(train)) / (len(train) * (len(train) - 1)):.2f}"])
+    time_stamps = soft_temporal_weights(101, sharpness=1.0)[50].sum() - 1.0
+    rows.append(["neighbours in time", f"{time_stamps:.2f}"])
+    return Table("soft weights of the others", ["set", "sum on average"], rows)
+
+
 def main() -> None:
     """Parse, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("accuracy", "softclt", "dbpm", "anomaly", "speed"))
+    parser.add_argument("part", choices=("accuracy", "softclt", "ablation", "dbpm", "anomaly", "speed"))
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true")
     size.add_argument("--full", action="store_true")
@@ -176,9 +210,11 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2, help="runs side by side")
     options = parser.parse_args()
     console = Console(width=140)
-    if options.part in ("accuracy", "softclt"):
-        table = {"accuracy": accuracy, "softclt": softclt}[options.part](options.full, options.store, options.workers)
-        console.print(terminal_table(table))
+    measures = {"accuracy": accuracy, "softclt": softclt, "ablation": ablation}
+    if options.part in measures:
+        console.print(terminal_table(measures[options.part](options.full, options.store, options.workers)))
+        if options.part == "ablation":
+            console.print(terminal_table(soft_weights()))
         return
     sys.path.insert(0, str(Path(__file__).parent))
     if options.part == "dbpm":

@@ -500,7 +500,7 @@ def test_many_processes_equal_one(ranks: list[dict[str, Result]], name: str) -> 
 
 
 def test_the_memory_is_the_same_on_all_ranks(ranks: list[dict[str, Result]]) -> None:
-    assert ranks[0]["mining"]["flagged"].any() and ranks[0]["swav uneven"]["queued"] == 8
+    assert ranks[0]["mining"]["flagged"].any() and ranks[0]["swav uneven"]["queue.filled"] == 8
     remembering = [name for name in CASES if name.endswith(" steps")]
     for case in ("mining", "swav uneven", "direct predictor uneven", "dino uneven", *remembering):
         for name, buffer in ranks[0][case].items():

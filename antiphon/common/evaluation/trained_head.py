@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,14 +102,13 @@ def _epoch(
     optimizer: torch.optim.Optimizer,
     inputs: Tensor,
     targets: Tensor,
-    loss_of: object,
+    loss_of: Callable[[Tensor, Tensor], Tensor],
     order: Tensor,
     batch_size: int,
 ) -> None:
     for rows in order.split(batch_size):
         optimizer.zero_grad()
-        loss = loss_of(model(inputs[rows]), targets[rows])  # type: ignore[operator]
-        loss.backward()
+        loss_of(model(inputs[rows]), targets[rows]).backward()
         optimizer.step()
 
 

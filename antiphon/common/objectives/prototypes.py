@@ -11,6 +11,7 @@ from antiphon.common.objectives.base import Objective, ViewOutputs
 from antiphon.common.objectives.info_nce import info_nce
 from antiphon.common.objectives.precision import full_precision
 from antiphon.common.objectives.rows import Reduction, reduce_rows
+from antiphon.common.queue import Queue
 
 CODE_VIEWS = 2  # the first two views give codes, further (short) ones are only to predict them
 
@@ -87,8 +88,6 @@ class SwAV(Objective):
     and used once there are that many; 0: no queue.
     """
 
-    queue: Tensor
-    queued: Tensor
     updates: Tensor
 
     def __init__(
@@ -112,8 +111,7 @@ class SwAV(Objective):
         self.prototypes = nn.Parameter(F.normalize(torch.randn(prototypes, projection_dim), dim=-1))
         self.temperature, self.epsilon, self.iterations = temperature, epsilon, iterations
         self.freeze_steps, self.queue_from_step = freeze_steps, queue_from_step
-        self.register_buffer("queue", torch.zeros(CODE_VIEWS, queue_size, projection_dim))
-        self.register_buffer("queued", torch.zeros((), dtype=torch.int64))
+        self.queue = Queue(queue_size, CODE_VIEWS * projection_dim) if queue_size else None  # both views of an example side by side
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
 
     def forward(self, outputs: ViewOutputs) -> Tensor:
@@ -121,26 +119,24 @@ class SwAV(Objective):
         prototypes: Tensor = self.prototypes
         if self.updates < self.freeze_steps:
             prototypes = prototypes.detach() + 0.0 * prototypes  # a zero gradient, since data-parallel training waits for one
-        size = self.queue.shape[1]
         loss = swav(
             *outputs.projections,
             prototypes=prototypes,
             temperature=self.temperature,
             epsilon=self.epsilon,
             iterations=self.iterations,
-            queue=self.queue if size and self.queued == size else None,
+            queue=self._earlier(),
         )
-        if self.training and size and self.updates >= self.queue_from_step:
-            self._enqueue(torch.stack(list(outputs.projections[:CODE_VIEWS]), dim=1))
+        if self.training and self.queue is not None and self.updates >= self.queue_from_step:
+            units = [F.normalize(view.detach(), dim=-1) for view in outputs.projections[:CODE_VIEWS]]
+            self.queue.enqueue(torch.cat(units, dim=1))
         return loss
 
-    @torch.no_grad()
-    def _enqueue(self, projections: Tensor) -> None:
-        """Take the rows (B, 2, P) of all ranks in, newest first."""
-        rows = gather(F.normalize(projections.to(self.queue.dtype), dim=-1), with_grad=False).transpose(0, 1)
-        size = self.queue.shape[1]
-        self.queue.copy_(torch.cat((rows, self.queue), dim=1)[:, :size])
-        self.queued.add_(rows.shape[1]).clamp_(max=size)
+    def _earlier(self) -> Tensor | None:
+        """Unit vectors (2, Q, P) of earlier batches, once there are as many as the queue holds."""
+        if self.queue is None or len(self.queue) < self.queue.size:
+            return None
+        return F.normalize(self.queue.rows().unflatten(1, (CODE_VIEWS, -1)), dim=-1).transpose(0, 1)
 
     @torch.no_grad()
     def after_update(self) -> None:
