@@ -150,10 +150,13 @@ def _parts(
             check_disjoint(whole, held_out, by=by)
         return whole, held_out
     if any(row.split for row in whole):
-        parts = {name: _with_split(whole, name) for name in ("train", "test")}
-        if layout == "auto" and parts["test"] is not None and parts["train"] is not None:
-            check_disjoint(parts["train"], parts["test"], by=by or group_column(whole))
-        return parts["train"] or whole, parts["test"]
+        learnt, kept = (_with_split(whole, name) for name in ("train", "test"))
+        if learnt is None:
+            found = ", ".join(sorted({row.split or "(empty)" for row in whole}))
+            raise ValueError(f"{whole.name} has a column split with {found}, but no row of it says train: name that part train")
+        if layout == "auto" and kept is not None:
+            check_disjoint(learnt, kept, by=by or group_column(whole))
+        return learnt, kept
     if not test_share:
         return whole, None
     halves = split(whole, fractions={"train": 1 - test_share, "test": test_share}, by=by, seed=seed)

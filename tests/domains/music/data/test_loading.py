@@ -49,6 +49,14 @@ def test_unusable_files_are_listed_and_left_out(folder: Path, capfd: pytest.Capt
     assert "empty.wav: the file is empty" in told and "broken.mp3" in told and "recordings left out" in told
 
 
+def test_a_split_column_without_train_is_refused(folder: Path, tmp_path: Path) -> None:
+    """Or the test recordings would be learnt from."""
+    files = sorted(map(str, folder.rglob("*.wav")))
+    rows = [["path", "split"], *([file, "test" if n < 3 else ""] for n, file in enumerate(files))]
+    with pytest.raises(ValueError, match=r"with \(empty\), test, but no row of it says train"):
+        load(manifest(tmp_path / "set.csv", rows), duration_s=0.1)
+
+
 def test_the_split_column_is_kept_and_leaks_are_refused(folder: Path, tmp_path: Path) -> None:
     files = sorted(str(file) for file in folder.rglob("*.wav"))
     rows = [["path", "group", "split"], *([file, f"artist {n}", "train" if n < 6 else "test"] for n, file in enumerate(files))]
