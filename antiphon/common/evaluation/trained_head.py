@@ -112,14 +112,6 @@ def _epoch(
         optimizer.step()
 
 
-def mean_by_name(rows: NDArray[np.floating], names: NDArray[np.generic]) -> tuple[NDArray[np.floating], NDArray[np.generic]]:
-    """Average rows (N, K) of one name (the windows of a track): (tracks, K), and the names in order."""
-    found, place = np.unique(names, return_inverse=True)
-    sums = np.zeros((len(found), rows.shape[1]), np.float64)
-    np.add.at(sums, place, rows)
-    return sums / np.bincount(place)[:, None], found
-
-
 def tag_scores(probabilities: NDArray[np.floating], targets: NDArray[np.generic]) -> dict[str, float]:
     """Macro ROC-AUC and PR-AUC (average precision) of tags: (N, K) scores and zeros and ones -> means over tags.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -17,8 +16,6 @@ from antiphon.common.objectives.rows import Reduction, reduce_rows
 if TYPE_CHECKING:
     from antiphon.common.data.loader import BatchSource
     from antiphon.common.encoder import Encoder
-
-_CHUNK_ROWS = 256
 
 
 @full_precision
@@ -72,12 +69,10 @@ class MeanShifted(Objective):
 
     def begin(self, encoder: Encoder, train: BatchSource) -> None:
         """Take the mean of the unit embeddings of `train` as the centre."""
-        total = np.zeros(self.center.shape)
-        for start in range(0, len(train), _CHUNK_ROWS):
-            batch = train.batch(np.arange(start, min(start + _CHUNK_ROWS, len(train))))
-            embeddings = encoder.embed(batch.signals.numpy(), batch.lengths.numpy(), context=batch.context)
-            total += F.normalize(torch.from_numpy(embeddings).double(), dim=-1).sum(dim=0).numpy()
-        self.center.copy_(torch.from_numpy(total / len(train)))
+        from antiphon.common.evaluation.embedding import embed_examples
+
+        embeddings = torch.from_numpy(embed_examples(encoder, train)).double()
+        self.center.copy_(F.normalize(embeddings, dim=-1).mean(dim=0))
 
     def forward(self, outputs: ViewOutputs) -> Tensor:
         """The scalar loss of a batch."""

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from antiphon.common.data.audio_set import AudioSet
 from antiphon.common.encoder import Encoder
-from antiphon.common.evaluation.embedding import embed_set
+from antiphon.common.evaluation.embedding import embed_examples, embed_set, mean_by_owner
 from antiphon.common.evaluation.few_labels import draw_labels
 from antiphon.common.evaluation.retrieval import retrieval
-from antiphon.common.evaluation.trained_head import HeadSettings, mean_by_name, tag_scores, train_head
+from antiphon.common.evaluation.trained_head import HeadSettings, tag_scores, train_head
 from antiphon.common.random import shuffled
 
 Head = Literal["linear", "mlp"]
@@ -29,14 +29,9 @@ class _Features(NamedTuple):
     owners: NDArray[np.int64]  # (m,) the test recording of each window
 
 
-def one_window_each(encoder: Encoder, data: AudioSet, *, batch_size: int = 64) -> NDArray[np.float32]:
+def one_window_each(encoder: Encoder, data: AudioSet) -> NDArray[np.float32]:
     """Embeddings (n, D) of one random window of every recording: CLMR's static training set, drawn from the seed of the data."""
-    windows = _as_wide_as(encoder, data)
-    parts = []
-    for start in range(0, len(windows), batch_size):
-        batch = windows.batch(np.arange(start, min(start + batch_size, len(windows))))
-        parts.append(encoder.embed(batch.signals.numpy(), batch.lengths.numpy()))
-    return np.concatenate(parts)
+    return embed_examples(encoder, _as_wide_as(encoder, data))
 
 
 def all_windows(encoder: Encoder, data: AudioSet) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -120,7 +115,7 @@ def _scores(
         settings=HeadSettings(hidden_dim=MLP_SIZE if head == "mlp" else None),
         seed=seed,
     )
-    chances, _ = mean_by_name(trained.probabilities(features.test), features.owners)
+    chances = mean_by_owner(trained.probabilities(features.test), features.owners)
     return tag_scores(chances, truth) if truth.ndim == 2 else {"accuracy": float((chances.argmax(axis=1) == truth).mean())}
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from antiphon.common.data.batch import SignalBatch
 from antiphon.common.encoder import Encoder, InputSpec
-from antiphon.common.evaluation.embedding import embed_set
+from antiphon.common.evaluation.embedding import embed_set, mean_by_owner
 
 
 class Means(Encoder):
@@ -76,3 +76,8 @@ def test_in_memory_and_in_batches_come_to_the_same() -> None:
 def test_an_example_of_several_windows_is_their_mean() -> None:
     means = np.stack([expected()[:4].mean(axis=0), expected()[4:].mean(axis=0)])
     assert embed_set(Means(), Windowed(), batch_size=3) == pytest.approx(means, abs=1e-6)
+
+
+def test_rows_are_averaged_by_owner() -> None:
+    means = mean_by_owner(np.array([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]]), np.array([1, 0, 1]))
+    assert means.tolist() == [[0.0, 1.0], [0.75, 0.25]]

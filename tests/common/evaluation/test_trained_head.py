@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from antiphon.common.evaluation.trained_head import HeadSettings, mean_by_name, tag_scores, train_head
+from antiphon.common.evaluation.trained_head import HeadSettings, tag_scores, train_head
 
 RANDOM = np.random.default_rng(0)
 EMBEDDINGS = RANDOM.normal(size=(400, 8)).astype(np.float32)
@@ -44,11 +44,6 @@ def test_the_same_seed_gives_the_same_head() -> None:
         for seed in (1, 1, 2)
     )
     assert np.array_equal(first, second) and not np.array_equal(first, other)
-
-
-def test_windows_of_a_track_are_averaged() -> None:
-    means, names = mean_by_name(np.array([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]]), np.array(["b", "a", "b"]))
-    assert names.tolist() == ["a", "b"] and means.tolist() == [[0.0, 1.0], [0.75, 0.25]]
 
 
 def test_tags_that_cannot_be_scored_are_left_out_and_counted() -> None:
