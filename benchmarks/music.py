@@ -281,17 +281,17 @@ def collect(results: dict[Job, dict[str, Any]], name: str) -> dict[str, dict[str
 def tables(results: dict[Job, dict[str, Any]], name: str) -> list[Table]:
     """All figures of a set, then the two claims: CLMR against the random encoder, and against supervision with few labels."""
     found = collect(results, name)
-    metrics = [metric for metric in found["clmr"] if "first draw" not in metric]
+    metrics = [metric for metric in found["random SampleCNN"] if "first draw" not in metric]
     cells = [
         [row, *(mean_interval(found[row][metric]) if metric in found[row] else "-" for metric in metrics)]
         for row in ROWS
         if row in found
     ]
     claims: list[list[Any]] = []
-    for metric, values in found["clmr"].items():
+    for metric, values in found.get("clmr", {}).items():
         if "first draw" not in metric:
             claims.append([metric, "random SampleCNN", Difference(paired_difference(values, found["random SampleCNN"][metric]))])
-        if metric in found["supervised"]:
+        if metric in found.get("supervised", {}):
             claims.append([metric, "supervised", Difference(paired_difference(values, found["supervised"][metric]))])
     return [
         Table(f"{name}: accuracy, recall and mAP", ["", *metrics], cells),
@@ -306,13 +306,17 @@ def main() -> None:
     size.add_argument("--quick", action="store_true")
     size.add_argument("--full", action="store_true")
     parser.add_argument("--sets", nargs="+", choices=tuple(TASKS), help="only these sets")
+    parser.add_argument(
+        "--methods", nargs="+", choices=METHODS, default=METHODS, help="only these; their random encoders come along"
+    )
     parser.add_argument("--seeds", type=int, help="how many (default 1 or 3)")
     parser.add_argument("--store", type=Path, default=Path("benchmarks/runs-music.jsonl"), help="where finished runs are kept")
     parser.add_argument("--workers", type=int, default=2, help="runs side by side")
     options = parser.parse_args()
     names = options.sets or (tuple(TASKS) if options.full else ("notes",))
     seeds, chosen = options.seeds or (3 if options.full else 1), "full" if options.full else "quick"
-    jobs = [Job(name, method, seed, chosen) for name in names for seed in range(seeds) for method in METHODS]
+    methods = [method for method in METHODS if method in {"untrained", *options.methods}]
+    jobs = [Job(name, method, seed, chosen) for name in names for seed in range(seeds) for method in methods]
     results = run_all(jobs, options.store, options.workers)
     console = Console(width=160)
     for name in names:
