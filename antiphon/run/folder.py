@@ -28,7 +28,7 @@ def write_text(path: Path, text: str) -> None:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """config.yaml, metrics.csv, monitor.json, checkpoints/, encoder/, results.json, report.html."""
+    """config.yaml, metrics.csv, monitor.json, checkpoints/, encoder/, results.json, left_out.tsv, report.html."""
 
     path: Path
 
@@ -46,6 +46,11 @@ class RunFolder:
     def report(self) -> Path:
         """The page to read."""
         return self.path / "report.html"
+
+    @property
+    def left_out(self) -> Path:
+        """The recordings that could not be used, one a line with the reason; there is no such file where all could."""
+        return self.path / "left_out.tsv"
 
     @property
     def seeds(self) -> list[RunFolder]:

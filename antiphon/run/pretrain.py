@@ -31,6 +31,9 @@ def pretrain(config: dict[str, Any], *, resume: bool = False) -> RunFolder:
     data = load_data(config)  # before anything is written
     if is_first_process():
         folder.start(config, resume=resume, overwrite=config["overwrite"])
+        left_out = getattr(data[0], "quarantine", None)
+        if left_out:
+            left_out.write(folder.left_out)
     if not seeds:
         pretrain_seed(config, folder, data, resume=resume)
     for seed in seeds or []:

@@ -38,6 +38,7 @@ def write_run_report(folder: RunFolder, data: tuple[Any, Any]) -> None:
         "recipe": about["recipe"],
         "paper": about["paper"],
         "data": f"{config['data'].get('name')}: {results['train_examples']} training and {results['test_examples']} test examples",
+        **({"left out": _left_out(folder)} if folder.left_out.is_file() else {}),
         "published": about["published"],
         "seeds": ", ".join(str(seed) for seed in sorted({row["seed"] for row in results["rows"] if row["encoder"] == "pretrained"}))
         or config["seed"],
@@ -62,6 +63,13 @@ def write_run_report(folder: RunFolder, data: tuple[Any, Any]) -> None:
         config_yaml=yaml.safe_dump(folder.config(), sort_keys=False),
     )
     write_report(folder.report, page)
+
+
+def _left_out(folder: RunFolder) -> str:
+    """How many recordings could not be used, and the first of them."""
+    lines = folder.left_out.read_text(encoding="utf-8").splitlines()
+    path, reason = lines[0].split("\t", 1)
+    return f"{len(lines)} recordings, listed in {folder.left_out.name}; the first is {path} ({reason})"
 
 
 def _versions() -> str:

@@ -59,7 +59,12 @@ def test_the_run_ends_with_the_probe(run: Path) -> None:
     results = json.loads((run / "results.json").read_text())
     assert [(row["encoder"], 0.0 <= row["accuracy"] <= 1.0) for row in results["rows"]] == [("random", True), ("pretrained", True)]
     assert results["train_examples"] + results["test_examples"] == 20
-    assert (run / "report.html").is_file()
+
+def test_the_run_says_what_it_left_out(run: Path) -> None:
+    listed = (run / "left_out.tsv").read_text().splitlines()
+    assert len(listed) == 2 and "empty.wav\tthe file is empty" in "\n".join(listed)
+    page = (run / "report.html").read_text()
+    assert "2 recordings, listed in left_out.tsv" in page and "corrupt.wav" in page
 
 
 def test_embed_lists_what_it_left_out(run: Path, folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

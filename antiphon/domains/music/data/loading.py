@@ -2,210 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 from antiphon.common.data.audio_set import AudioSet
-from antiphon.common.data.manifest import Manifest, Row, read_manifest, sorted_names
-from antiphon.common.data.quarantine import usable
-from antiphon.common.data.splits import check_disjoint, group_column, split
+from antiphon.common.data.recordings import load_recordings, read_recordings
 from antiphon.common.encoder import InputSpec
-from antiphon.common.signal.io import check_audio
 from antiphon.domains.music.data.collections import COLLECTIONS
 
 SAMPLE_RATE = 22_050
-Parts = tuple[Manifest, Manifest | None]
 
 
 def load(
-    root: str | Path | None,
-    test: str | Path | None = None,
+    root: str | Path | Sequence[str | Path] | None,
+    test: str | Path | Sequence[str | Path] | None = None,
     *,
-    layout: str = "auto",
-    input_spec: InputSpec | None = None,
     sample_rate: int = SAMPLE_RATE,
-    channels: Literal["mono"] | int = "mono",
-    duration_s: float = 10.0,
-    short: Literal["pad", "repeat", "skip"] = "pad",
-    label: str | None = "label",
-    by: str | None = None,
-    test_share: float = 0.3,
-    labelled: bool = False,
-    decode: bool = False,
-    cache: bool = False,
-    seed: int = 0,
-    name: str = "",
+    **options: Any,
 ) -> tuple[AudioSet, AudioSet | None]:
-    """A training set of random windows, one a recording and epoch, and a test set or None. Unusable files are listed and left out.
+    """A training and a test set of music; see `antiphon.common.data.recordings.load_recordings` for the `options`.
 
-    Where the recordings have official parts (a manifest's `split` column, a collection's lists), these are train and test; a
-    validation part is left out of both. Otherwise `test` is another folder or manifest, or a share is held out without tearing a
-    group apart. A test recording, or its group, that is in the training set too is refused, except in lists as they are published.
-
-    Args:
-        root: a folder of audio files (sub-folders are labels), a manifest (.csv, .jsonl), or an open set (`antiphon data list`).
-        test: the same for the test set.
-        layout: how the collection in `root` lies: magnatagatune, gtzan, mtg_jamendo, fma; or auto: as it comes.
-        input_spec: what an encoder expects; it then decides `sample_rate`, `channels` and the window.
-        sample_rate: in Hz; recordings of another rate are resampled.
-        channels: "mono" mixes down; a number takes only recordings with so many.
-        duration_s: the window that views are cropped from.
-        short: what becomes of recordings shorter than that: "pad", "repeat" or "skip".
-        label: the column of labels; None: none.
-        by: the column of groups that are not torn apart; None: group, speaker or path, the first that is there.
-        test_share: see above; 0 holds out nothing.
-        labelled: insist on one label for every recording, and two classes at least.
-        decode: read every file whole before training, which finds damage in the middle of one.
-        cache: keep decoded recordings in memory.
-        seed: draws the recordings that are held out, and the windows.
-        name: what the set is called in messages and reports.
-
-    Raises:
-        ValueError: nothing given or usable, an unknown layout, a leak between train and test, labels missing where `labelled`.
-        FileNotFoundError: a path that does not exist.
+    `layout` may be magnatagatune, gtzan, mtg_jamendo or fma.
     """
-    window = None if input_spec is None else input_spec.window
-    rate, kept = _format(input_spec, sample_rate, channels)
-    needed = 1 if short != "skip" else (round(duration_s * rate) if window is None else window)
-
-    def open_usable(source: str | Path, how: str) -> Manifest:
-        found = _open(source, how)  # before any split, so that the shares are those of what is left
-        return usable(found, rate, needed, None if kept == "mono" else kept, on_error="quarantine", decode=decode)[0]
-
-    manifests = _parts(root, test, layout, open_usable, test_share=test_share, by=by, seed=seed)
-    if labelled:
-        _check_labels(manifests, label)
-    several = label == "label" and any(len(row.labels) > 1 for part in manifests if part for row in part)
-    names = _classes(manifests, label)
-
-    def audio_set(part: Manifest, kind: str) -> AudioSet:
-        return AudioSet.from_manifest(
-            part,
-            sample_rate=rate,
-            duration_s=duration_s if window is None else None,
-            window=window,
-            short=short,
-            channels=kept,
-            label=label if names else None,
-            multi_label=several,
-            classes=names or None,
-            group=by,
-            cache=cache,
-            seed=seed,
-            name=f"{name} {kind}" if name else part.name,
-        )
-
-    train, held_out = manifests
-    return audio_set(train, "train"), None if held_out is None else audio_set(held_out, "test")
+    return load_recordings(root, test, layouts=COLLECTIONS, sample_rate=sample_rate, **options)
 
 
 def read(path: str | Path, *, input_spec: InputSpec | None = None) -> AudioSet:
-    """One audio file, or all of a folder or manifest, to be embedded: each recording is one example, the mean of its windows.
-
-    Raises:
-        AudioError: a single file that cannot be used. Those of a folder or manifest are listed and left out.
-        ValueError: nothing usable.
-    """
-    path = Path(path).expanduser()
-    single = path.is_file() and path.suffix.lower() not in (".csv", ".jsonl")
-    manifest = Manifest((Row(str(path), info=check_audio(path)),), path.stem) if single else read_manifest(path)
-    rate, channels = _format(input_spec, SAMPLE_RATE, "mono")
-    window = None if input_spec is None else input_spec.window
-    return AudioSet.from_manifest(
-        manifest,
-        sample_rate=rate,
-        duration_s=10.0 if window is None else None,
-        window=window,
-        channels=channels,
-        label="label" if all(len(row.labels) == 1 for row in manifest) else None,
-        on_error="quarantine",
-    )
-
-
-def _format(spec: InputSpec | None, sample_rate: int, channels: Literal["mono"] | int) -> tuple[int, Literal["mono"] | int]:
-    """The sampling rate in Hz and the channels that recordings are read with."""
-    if spec is None:
-        return sample_rate, channels
-    return int(spec.sample_rate or sample_rate), "mono" if spec.channels == 1 else spec.channels
-
-
-def _parts(
-    root: str | Path | None,
-    test: str | Path | None,
-    layout: str,
-    opened: Callable[[str | Path, str], Manifest],
-    *,
-    test_share: float,
-    by: str | None,
-    seed: int,
-) -> Parts:
-    if root is None:
-        raise ValueError("no recordings given: data.root=FOLDER, a manifest, or an open set by name (`antiphon data list`)")
-    whole = opened(root, layout)
-    if test is not None:
-        held_out = opened(test, "auto")
-        check_disjoint(whole, held_out, by="path")
-        if by is not None:
-            check_disjoint(whole, held_out, by=by)
-        return whole, held_out
-    if any(row.split for row in whole):
-        learnt, kept = (_with_split(whole, name) for name in ("train", "test"))
-        if learnt is None:
-            found = ", ".join(sorted({row.split or "(empty)" for row in whole}))
-            raise ValueError(f"{whole.name} has a column split with {found}, but no row of it says train: name that part train")
-        if layout == "auto" and kept is not None:
-            check_disjoint(learnt, kept, by=by or group_column(whole))
-        return learnt, kept
-    if not test_share:
-        return whole, None
-    halves = split(whole, fractions={"train": 1 - test_share, "test": test_share}, by=by, seed=seed)
-    return halves["train"], halves["test"]
-
-
-def _with_split(whole: Manifest, name: str) -> Manifest | None:
-    rows = [number for number, row in enumerate(whole) if row.split == name]
-    return whole.take(rows, name=f"{whole.name} {name}") if rows else None
-
-
-def _open(root: str | Path, layout: str) -> Manifest:
-    path = Path(root).expanduser()
-    if layout != "auto":
-        if layout not in COLLECTIONS:
-            raise ValueError(f"unknown layout {layout!r}: use auto, {', '.join(COLLECTIONS)}")
-        return COLLECTIONS[layout](path)
-    if path.exists() or path.suffix or len(path.parts) > 1:
-        return read_manifest(path)
-    from antiphon.common.data.open_data import SOURCES, open_manifest
-
-    if str(root) not in {source.name for source in SOURCES}:
-        raise FileNotFoundError(f"no folder, manifest or open set {str(root)!r}: `antiphon data list` names the open sets")
-    return open_manifest(str(root))
-
-
-def _labels(row: Row, label: str | None) -> Sequence[str]:
-    if label is None:
-        return ()
-    value = None if label == "label" else row.value(label)
-    return row.labels if label == "label" else [value] if value else []
-
-
-def _classes(manifests: Parts, label: str | None) -> tuple[str, ...]:
-    """The labels of both parts; none where not every recording has one."""
-    rows = [row for part in manifests if part for row in part]
-    tags = label == "label" and any(len(row.labels) > 1 for row in rows)
-    if not tags and not all(_labels(row, label) for row in rows):
-        return ()
-    return sorted_names(name for row in rows for name in _labels(row, label))
-
-
-def _check_labels(manifests: Parts, label: str | None) -> None:
-    for part in manifests:
-        bare = [row.path for row in part or () if len(_labels(row, label)) != 1]
-        if part and bare:
-            raise ValueError(
-                f"{part.name}: {len(bare)} of {len(part)} recordings do not have exactly one label (first: {bare[0]}): put the "
-                "files of each class into a sub-folder of its own, or give a manifest with a column `label`"
-            )
-    if len(_classes(manifests, label)) < 2:
-        raise ValueError(f"{manifests[0].name} has fewer than two classes: a probe needs at least two")
+    """One audio file, or all of a folder or manifest, to be embedded; see `antiphon.common.data.recordings.read_recordings`."""
+    return read_recordings(path, sample_rate=SAMPLE_RATE, input_spec=input_spec)
