@@ -211,8 +211,9 @@ def read_manifest(path: str | Path, *, labelled: bool | None = None) -> Manifest
     `labels` (several are separated by "|", in JSON also a list), `text`, `speaker`, `group`, `split`, and `sample_rate`,
     `channels`, `frames` as `Manifest.write` leaves them; any other column is kept in `Row.extra`.
 
-    A folder is searched with all its sub-folders, in order of the paths; hidden files and those that do not end like audio are left
-    out. Where every file lies in a sub-folder of it, the name of that is the label (`labelled` False: not; True: insist on it).
+    A folder that `antiphon data pack` wrote (index.json beside manifest.csv) has its manifest. Any other folder is searched with
+    all its sub-folders, in order of the paths; hidden files and those that do not end like audio are left out. Where every file
+    lies in a sub-folder of it, the name of that is the label (`labelled` False: not; True: insist on it).
 
     Raises:
         FileNotFoundError: nothing at `path`.
@@ -220,7 +221,8 @@ def read_manifest(path: str | Path, *, labelled: bool | None = None) -> Manifest
     """
     path = Path(path).expanduser()
     if path.is_dir():
-        return _read_folder(path, labelled)
+        packed = (path / "index.json").is_file() and (path / "manifest.csv").is_file()
+        return replace(read_manifest(path / "manifest.csv"), name=path.name) if packed else _read_folder(path, labelled)
     if not path.exists():
         raise FileNotFoundError(f"no manifest or folder {str(path)!r}")
     readers = {".csv": _csv_records, ".jsonl": _json_records}

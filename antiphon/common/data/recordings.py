@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from antiphon.common.data.audio_set import AudioSet
 from antiphon.common.data.manifest import Manifest, Row, read_manifest, sorted_names
 from antiphon.common.data.quarantine import Quarantine, usable
+from antiphon.common.data.shards import ShardSet
 from antiphon.common.data.splits import check_disjoint, group_column, split
 from antiphon.common.encoder import InputSpec
 from antiphon.common.signal.io import check_audio
@@ -36,6 +38,7 @@ def load_recordings(
     labelled: bool = False,
     decode: bool = False,
     cache: bool = False,
+    mixed_shards: int | None = None,
     seed: int = 0,
     name: str = "",
 ) -> tuple[AudioSet, AudioSet | None]:
@@ -64,6 +67,7 @@ def load_recordings(
         labelled: insist on one label for every recording, and two classes at least.
         decode: read every file whole before training, which finds damage in the middle of one.
         cache: keep decoded recordings in memory.
+        mixed_shards: recordings that `antiphon data pack` wrote are visited shard by shard, so many at a time; None: in any order.
         seed: draws the recordings that are held out, and the windows.
         name: what the set is called in messages and reports.
 
@@ -89,8 +93,10 @@ def load_recordings(
     several = label == "label" and any(len(row.labels) > 1 for part in manifests if part for row in part)
     names = _classes(manifests, label)
 
+    make = AudioSet.from_manifest if mixed_shards is None else partial(ShardSet.from_manifest, mixed=mixed_shards)
+
     def audio_set(part: Manifest, kind: str) -> AudioSet:
-        return AudioSet.from_manifest(
+        return make(
             part,
             sample_rate=rate,
             duration_s=duration_s if window is None else None,

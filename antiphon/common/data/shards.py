@@ -13,7 +13,7 @@ import tarfile
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 import torch
@@ -216,6 +216,17 @@ class ShardSet(AudioSet):
     """
 
     mixed: int = 4
+
+    @classmethod
+    def from_manifest(cls, manifest: Manifest | str | Path, *, mixed: int = 4, **options: Any) -> Self:
+        """See `AudioSet.from_manifest`; a batch comes from `mixed` shards at a time.
+
+        Raises:
+            ValueError: `mixed` below 1, and what an AudioSet refuses.
+        """
+        if mixed < 1:
+            raise ValueError(f"mixed is {mixed}: at least 1 shard is read at a time")
+        return replace(super().from_manifest(manifest, **options), mixed=mixed)
 
     def order(self, seed: int, epoch: int) -> Tensor:
         """The order (n,) int64 in which an epoch visits the examples; a function of (seed, epoch)."""
