@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 from pathlib import Path
 from typing import BinaryIO
@@ -21,6 +22,20 @@ def archive_of(path: str) -> str | None:
     """The tar file that a `member_path` points into; None for the path of a file."""
     found = _MEMBER.fullmatch(path)
     return found["archive"] if found else None
+
+
+def descriptor(path: str) -> tuple[int, int] | None:
+    """A file descriptor that stands where a `member_path` begins, and the member's size in bytes; None for the path of a file.
+
+    Raises:
+        OSError: the tar file is missing.
+    """
+    found = _MEMBER.fullmatch(path)
+    if found is None:
+        return None
+    number = os.open(found["archive"], os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    os.lseek(number, int(found["offset"]), os.SEEK_SET)
+    return number, int(found["size"])
 
 
 def open_member(path: str) -> BinaryIO | None:

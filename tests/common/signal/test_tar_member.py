@@ -52,6 +52,20 @@ def test_a_missing_or_short_archive_is_an_audio_error(tmp_path: Path) -> None:
         audio_info(member_path(tmp_path / "x.tar", offset=0, size=50, name="a.wav"))
 
 
+def test_a_wav_that_is_cut_off_does_not_go_on_with_its_neighbour(tmp_path: Path) -> None:
+    import torch
+
+    write_audio(tmp_path / "a.wav", torch.full((1, 4000), 0.25), 8000)
+    whole = (tmp_path / "a.wav").read_bytes()
+    (tmp_path / "x.tar").write_bytes(whole[:4000] + whole)  # the header of the first declares samples that are not there
+    cut, behind = (
+        member_path(tmp_path / "x.tar", offset=at, size=size, name="a.wav") for at, size in ((0, 4000), (4000, len(whole)))
+    )
+    with pytest.raises(AudioError, match="truncated"):
+        read_audio(cut)
+    assert read_audio(behind)[0].shape == (1, 4000)
+
+
 @pytest.mark.parametrize("path", ["a/b.wav", "a.tar", "x.tar::1", "x.tar::a+b::c.wav", "odd::1+2::c.wav"])
 def test_the_path_of_a_file_is_no_member(path: str) -> None:
     assert open_member(path) is None and archive_of(path) is None
