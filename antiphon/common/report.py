@@ -22,10 +22,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Difference:
-    """A cell that shows a difference with its confidence interval."""
+    """A cell that shows a difference with its confidence interval, coloured where it is beyond doubt.
+
+    `lower_is_better`: of an error rate, a rank and the like.
+    """
 
     interval: Interval
+    lower_is_better: bool = False
 
+    @property
+    def verdict(self) -> str:
+        """Either "better" or "worse", or "" where the interval contains 0."""
+        if not self.interval.excludes_zero:
+            return ""
+        return "better" if (self.interval.mean > 0) is not self.lower_is_better else "worse"
+
+
+_ERRORS = ("eer_", "min_dcf", "false_", "median_rank")  # metrics, by how their names begin, that are better when lower
 
 Cell = str | int | float | Interval | Difference | None
 
@@ -114,7 +127,9 @@ def comparison_table(
         before = baseline[metric]
         difference = (paired_difference if paired else welch_difference)(values, before, confidence=confidence)
         seeds = str(len(values)) if len(values) == len(before) else f"{len(before)} / {len(values)}"
-        rows.append([metric, mean_interval(before), mean_interval(values), Difference(difference), seeds])
+        rows.append(
+            [metric, mean_interval(before), mean_interval(values), Difference(difference, metric.startswith(_ERRORS)), seeds]
+        )
     meaning = (
         "A random encoder has the same architecture at its initial weights, and the same probe. " if names[0] == "random" else ""
     )
@@ -132,8 +147,7 @@ def _table_html(table: Table) -> str:
     for number, row in enumerate(table.rows):
         cells = []
         for place, cell in enumerate(row):
-            known = isinstance(cell, Difference) and cell.interval.excludes_zero
-            sign = (" class='up'" if cell.interval.mean > 0 else " class='down'") if isinstance(cell, Difference) and known else ""
+            sign = f" class='{cell.verdict}'" if isinstance(cell, Difference) and cell.verdict else ""
             text = escape(format_cell(cell))
             cells.append(f"<th scope='row'>{text}</th>" if place == 0 else f"<td{sign}>{text}</td>")
         lines.append(f"<tr{' class=strong' if number in table.emphasis else ''}>{''.join(cells)}</tr>")
@@ -211,9 +225,7 @@ def terminal_table(table: Table) -> RichTable:
     for number, row in enumerate(table.rows):
         cells: list[Any] = []
         for cell in row:
-            colour = ""
-            if isinstance(cell, Difference) and cell.interval.excludes_zero:
-                colour = "green" if cell.interval.mean > 0 else "red"
+            colour = {"better": "green", "worse": "red", "": ""}[cell.verdict] if isinstance(cell, Difference) else ""
             cells.append(Text(format_cell(cell), style=colour))  # Text: brackets in a cell are no markup
         drawn.add_row(*cells, style="bold" if number in table.emphasis else None)
     return drawn

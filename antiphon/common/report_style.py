@@ -29,8 +29,8 @@ thead th { color: var(--muted); font-size: 13.5px; border-bottom: 2px solid var(
 th:first-child { text-align: left; padding-left: 0; }
 tbody tr:last-child > * { border-bottom: 0; }
 tr.strong > * { font-weight: 650; }
-.up { color: #00694d; font-weight: 650; }
-.down { color: #b34700; font-weight: 650; }
+.better { color: #00694d; font-weight: 650; }
+.worse { color: #b34700; font-weight: 650; }
 .caption { margin: 8px 0 0; color: var(--muted); font-size: 14px; max-width: 58em; }
 figure { margin: 0; padding: 22px 0; border-top: 1px solid var(--rule); break-inside: avoid; }
 h2 + figure { border-top: 0; padding-top: 0; }

@@ -133,11 +133,19 @@ def test_only_certain_differences_are_coloured():
     rows = [[name, Difference(mean_interval(values))] for name, values in runs.items()]
     page = render_report(Report("x", tables=[Table("t", ("a", "b"), rows)]))
     assert re.findall(r"<th scope='row'>([a-z ]+)</th><td( class='\w+')?>", page) == [
-        ("better", " class='up'"),
-        ("worse", " class='down'"),
+        ("better", " class='better'"),
+        ("worse", " class='worse'"),
         ("unsure", ""),
         ("one run", ""),
     ]
+
+
+def test_a_falling_error_rate_is_better():
+    rise = {
+        name: comparison_table({name: [0.3, 0.31, 0.32]}, {name: [0.1, 0.1, 0.1]}).rows[0][3]
+        for name in ("accuracy", "eer_percent")
+    }
+    assert {name: cell.verdict for name, cell in rise.items()} == {"accuracy": "better", "eer_percent": "worse"}
 
 
 def test_ragged_tables_are_refused():
