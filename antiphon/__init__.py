@@ -6,19 +6,30 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from antiphon.common.hub import push_encoder, save_encoder
-    from antiphon.models import create_encoder, list_encoders, load_classifier, load_encoder
+    from antiphon.common.hub import push_encoder, save_encoder, save_model
+    from antiphon.models import create_encoder, list_encoders, load_classifier, load_encoder, load_model
 
 __version__ = "0.1.0"
-__all__ = ["create_encoder", "list_encoders", "load_classifier", "load_encoder", "push_encoder", "save_encoder"]
+__all__ = [
+    "create_encoder",
+    "list_encoders",
+    "load_classifier",
+    "load_encoder",
+    "load_model",
+    "push_encoder",
+    "save_encoder",
+    "save_model",
+]
 
 _HOME = {
     "create_encoder": "antiphon.models",
     "list_encoders": "antiphon.models",
     "load_classifier": "antiphon.models",
     "load_encoder": "antiphon.models",
+    "load_model": "antiphon.models",
     "push_encoder": "antiphon.common.hub",
     "save_encoder": "antiphon.common.hub",
+    "save_model": "antiphon.common.hub",
 }
 
 

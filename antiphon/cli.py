@@ -10,10 +10,14 @@ from typing import Any
 
 EXTRA_OF = {
     "aeon": "time-series",
+    "braindecode": "eeg",
+    "edfio": "eeg",
     "hydra": "train",
     "librosa": "audio",
     "matplotlib": "train",
     "mlflow": "tracking",
+    "mne": "eeg",
+    "moabb": "eeg",
     "numba": "time-series",
     "omegaconf": "train",
     "pandas": "time-series",
@@ -22,10 +26,13 @@ EXTRA_OF = {
     "pytorch_lightning": "train",
     "soundfile": "audio",
     "tensorboard": "tracking",
+    "tokenizers": "text",
     "torchaudio": "audio",
+    "transformers": "text",
     "tsai": "tsai",
     "wandb": "tracking",
     "webdataset": "audio",
+    "wordllama": "text",
 }
 
 
@@ -84,12 +91,66 @@ def _parser() -> argparse.ArgumentParser:
     )
     add.add_argument("-o", "--output", type=Path, required=True, help="out.npz or out.parquet")
 
+    _add_speaker_commands(commands)
+
+    _add_zero_shot(commands.add_parser("zero-shot", help="say what is in recordings, by labels in words"))
+
     add = commands.add_parser("info", help="say what a run or an encoder is")
     add.add_argument("run", help="a run folder, an encoder folder, or a Hugging Face repository id")
 
     add = commands.add_parser("data", help="fetch open recordings; pack recordings into shards")
     _add_data_actions(add.add_subparsers(dest="action", metavar="ACTION", required=True, parser_class=_Parser))
     return parser
+
+
+def _add_speaker_commands(commands: Any) -> None:
+    """`antiphon verify|enroll|identify`."""
+    verify = commands.add_parser("verify", help="say whether two recordings are of one speaker")
+    enroll = commands.add_parser("enroll", help="add voices to a small index of speakers")
+    identify = commands.add_parser("identify", help="say who of an index speaks in a recording")
+    for add in (enroll, identify):
+        add.add_argument("index", type=Path, metavar="INDEX", help="an index of speakers: people.npz")
+    for add in (verify, enroll, identify):
+        add.add_argument("run", metavar="RUN", help="a run folder, an encoder folder, or a Hugging Face repository id")
+    verify.add_argument("first", metavar="FILE", help="a recording")
+    verify.add_argument("second", metavar="FILE", help="another")
+    for add in (enroll, identify):
+        add.add_argument("files", nargs="+", metavar="FILE", help="recordings, a folder of them, or a manifest (.csv, .jsonl)")
+    enroll.add_argument("--speaker", metavar="NAME", help="who speaks (default: the manifest's column speaker, or the sub-folder)")
+    identify.add_argument("--top", type=int, default=3, help="how many speakers are shown for a recording (default 3)")
+    for add in (verify, identify):
+        add.add_argument("--threshold", type=float, help="accept from this score on (default: what was learnt with the run)")
+        add.add_argument("--dev", metavar="RECORDINGS", help="learn it from these: a folder a speaker, or a manifest")
+    for add in (verify, enroll, identify):
+        add.add_argument("--min-seconds", type=float, default=0.5, help="shorter recordings are refused (default 0.5)")
+
+
+def _add_zero_shot(add: argparse.ArgumentParser) -> None:
+    """`antiphon zero-shot`."""
+    add.add_argument("kind", choices=("audio", "eeg"), metavar="KIND", help="audio or eeg")
+    add.add_argument("files", nargs="+", metavar="FILE", help="recordings, folders of them, or manifests")
+    add.add_argument("--model", metavar="RUN", help="a run with a text tower, its `model` folder, or a Hugging Face repository id")
+    add.add_argument("--labels", help="what to choose between: 'normal, pathological'")
+    add.add_argument("--labels-file", type=Path, metavar="FILE", help="labels, one a line")
+    add.add_argument(
+        "--template", action="append", default=[], help="what a label is put into: 'this is a {} recording'; several are averaged"
+    )
+    add.add_argument("--templates", type=Path, metavar="FILE", help="templates, one a line")
+    add.add_argument("--prompts", metavar="SET", help="a prompt set: a name, or a .yaml file (default: the model's own)")
+    add.add_argument("--task", help="a task of the prompt set")
+    add.add_argument("--multi-label", action="store_true", help="each label for itself: none, one or several may hold")
+    add.add_argument("--background", metavar="TEXT", help="what labels are compared with then (default 'something else')")
+    add.add_argument("--threshold", type=float, default=0.5, help="from which score on a label holds then (default 0.5)")
+    add.add_argument(
+        "--on-mismatch",
+        choices=("strict", "subset", "interpolate"),
+        default="strict",
+        help="EEG that lacks channels of the model: left out (default), read without them, or with channels made of the others",
+    )
+    add.add_argument("--text", metavar="FOLDER", help="where the text tower lies, if not where it was trained with")
+    add.add_argument("--json", action="store_true", help="print JSON, with the scores of every window")
+    add.add_argument("--plot", type=Path, metavar="FILE", help="draw scores over time: out.png, out.svg, out.pdf")
+    add.add_argument("--device", help="cpu, cuda, cuda:1, mps (default: cuda if there is one)")
 
 
 def _add_data_actions(actions: Any) -> None:
@@ -138,7 +199,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from antiphon import commands
 
     try:
-        getattr(commands, options.command)(options)
+        getattr(commands, options.command.replace("-", "_"))(options)
     except KeyboardInterrupt as error:
         print(f"\n{error}" if str(error) else "\nstopped", file=sys.stderr)
         sys.exit(130)

@@ -67,6 +67,8 @@ def _print_results(folder: Any) -> None:
     console.print(
         f"encoder  {parts[0].encoder}" + (f" (and {len(parts) - 1} more seeds)" if len(parts) > 1 else ""), highlight=False
     )
+    if parts[0].model.is_dir():
+        console.print(f"model    {parts[0].model}", highlight=False)
     if folder.report.is_file():
         console.print(f"report   {folder.report}", highlight=False)
 
@@ -141,6 +143,7 @@ def embed(options: Namespace) -> None:
 
 def info(options: Namespace) -> None:
     """Say what an encoder is, what it expects, and what was measured."""
+    from antiphon.common.hub import model_facts
     from antiphon.common.report import terminal_table
     from antiphon.models import load_encoder
     from antiphon.run.evaluation import metric_table
@@ -152,7 +155,11 @@ def info(options: Namespace) -> None:
         "weights": f"{sum(parameter.numel() for parameter in encoder.parameters()):,}",
         "embedding": f"{encoder.embedding_dim} dimensions, {encoder.pooling} over time",
         "input": f"{spec.channels} channel(s), {f'{spec.window} samples' if spec.window else f'{spec.min_length} samples or more'}"
-        + (f", {spec.sample_rate} Hz" if spec.sample_rate else ""),
+        + (f", {spec.sample_rate} Hz" if spec.sample_rate else "")
+        + (f", in {spec.unit}" if spec.unit else "")
+        + (f": {', '.join(spec.names)}" if spec.names else ""),
+        **({"prepared": spec.preparation} if spec.preparation else {}),
+        **model_facts(options.run),
         **{key: value for key, value in about.items() if key != "results" and value is not None},
     }
     for key, value in facts.items():
@@ -164,5 +171,33 @@ def info(options: Namespace) -> None:
 def data(options: Namespace) -> None:
     """Fetch open recordings, or pack recordings into shards."""
     from antiphon.data_commands import run
+
+    run(options)
+
+
+def verify(options: Namespace) -> None:
+    """Say whether two recordings are of one speaker."""
+    from antiphon.speaker_commands import verify as run
+
+    run(options)
+
+
+def enroll(options: Namespace) -> None:
+    """Add voices to an index of speakers."""
+    from antiphon.speaker_commands import enroll as run
+
+    run(options)
+
+
+def identify(options: Namespace) -> None:
+    """Say who of an index speaks in a recording."""
+    from antiphon.speaker_commands import identify as run
+
+    run(options)
+
+
+def zero_shot(options: Namespace) -> None:
+    """Score recordings by labels in words."""
+    from antiphon.zero_shot_commands import run
 
     run(options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib import import_module
 from inspect import Parameter, signature
@@ -11,8 +12,12 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from torch.nn import Module
+
     from antiphon.common.classifier import Classifier
     from antiphon.common.encoder import Encoder
+    from antiphon.common.text import TextTower
+    from antiphon.common.two_towers import TwoTowers
 
 ENCODERS = {
     "ts2vec": "antiphon.domains.time_series.encoders:TS2VecEncoder",
@@ -22,6 +27,20 @@ ENCODERS = {
     "sample_cnn": "antiphon.domains.music.encoders:SampleCNNEncoder",
     "log_mel": "antiphon.domains.music.encoders:LogMelEncoder",
     "spectral_statistics": "antiphon.domains.music.encoders:SpectralStatisticsEncoder",
+    "deep4": "antiphon.domains.eeg.encoders:Deep4Encoder",
+    "braindecode": "antiphon.domains.eeg.encoders:BraindecodeEncoder",
+    "fast_resnet34": "antiphon.domains.speaker_verification.encoders:FastResNet34Encoder",
+    "ecapa_tdnn": "antiphon.domains.speaker_verification.encoders:ECAPATDNNEncoder",
+    "brain_module": "antiphon.domains.eeg.brain_speech:BrainModuleEncoder",
+    "mel_bands": "antiphon.domains.eeg.brain_speech:MelBandsEncoder",
+    "speech_transformer": "antiphon.domains.eeg.brain_speech:SpeechTransformerEncoder",
+    "ifnet": "antiphon.domains.eeg.mvcnet.encoders:IFNetEncoder",
+    "mvcnet": "antiphon.domains.eeg.mvcnet.encoders:MVCNetEncoder",
+    "cab": "antiphon.domains.keyword_spotting.encoders:CABEncoder",
+    "bc_resnet": "antiphon.domains.keyword_spotting.encoders:BCResNetEncoder",
+    "cpc": "antiphon.domains.keyword_spotting.encoders:CPCEncoder",
+    "aligned_frames": "antiphon.domains.keyword_spotting.encoders:AlignedFramesEncoder",
+    "tc_resnet": "antiphon.domains.keyword_spotting.encoders.tc_resnet:TCResNetEncoder",
 }
 
 
@@ -75,13 +94,71 @@ def load_encoder(path: str | Path, *, revision: str | None = None) -> Encoder:
     from antiphon.common.hub import read_encoder
 
     config, state = read_encoder(path, revision=revision)
-    encoder = create_encoder(config["encoder"]["name"], **config["encoder"]["config"])
-    try:
-        encoder.load_state_dict(state)
-    except RuntimeError as error:
-        raise ValueError(f"the weights in {path} do not fit a {encoder.name}: {' '.join(str(error).split())}") from error
+    encoder = _architecture(config)
+    _fill(encoder, state, path, encoder.name)
     encoder.about = config["about"]
     return encoder.eval()
+
+
+def _architecture(config: Mapping[str, Any]) -> Encoder:
+    """The encoder of a saved config, without its weights."""
+    from antiphon.common.encoder import InputSpec
+
+    encoder = create_encoder(config["encoder"]["name"], **config["encoder"]["config"])
+    encoder.describe_input(InputSpec.from_dict(config["input"]))
+    return encoder
+
+
+def _fill(module: Module, state: Mapping[str, Any], path: str | Path, name: str) -> None:
+    try:
+        module.load_state_dict(state)
+    except RuntimeError as error:
+        raise ValueError(f"the weights in {path} do not fit a {name}: {' '.join(str(error).split())}") from error
+
+
+def load_model(path: str | Path, *, revision: str | None = None, text: str | None = None) -> TwoTowers:
+    """A pretrained pair of signal and text tower, in evaluation mode on the CPU, from a run, its `model` folder or a repository id.
+
+    As with `load_encoder`, no code from the folder runs. A text tower that was frozen is opened by its name (see
+    `antiphon.common.text.open_tower`); `text` says where it lies on this computer if that is another place.
+
+    Raises:
+        FileNotFoundError: a path that holds no two towers, or a text tower that cannot be found.
+        ValueError: weights that do not fit, an encoder without a text tower, or another text tower than it was trained with.
+    """
+    from antiphon.common.hub import read_model
+    from antiphon.common.text import PromptSet
+    from antiphon.common.two_towers import SignalSide, TextSide, TwoTowers
+
+    config, state, folder = read_model(path, revision=revision)
+    model = TwoTowers(
+        SignalSide(_architecture(config), **config["signals"]),
+        TextSide(_text_tower(config, folder, text), **config["texts"]),
+        scale=config["scale"],
+        bias=config["bias"],
+        prompts=None if config["prompts"] is None else PromptSet.from_dict(config["prompts"]),
+    )
+    _fill(model, state, path, f"{config['encoder']['name']} with its text tower")
+    model.about = config["about"]
+    return model.eval()
+
+
+def _text_tower(config: Mapping[str, Any], folder: Path, text: str | None) -> TextTower:
+    """The text tower of a saved model: without weights where the model has its own, else the very one it was trained with."""
+    from antiphon.common.hub import TEXT
+    from antiphon.common.text import TransformersTower, open_tower
+
+    about = config["text_tower"]
+    if (folder / TEXT / "config.json").is_file():
+        return TransformersTower.rebuild(folder / TEXT, name=about["name"], **about["config"])
+    tower = open_tower(text or about["name"], **about["config"])
+    tower.name = about["name"]
+    if not config["texts"]["lr_factor"] and tower.fingerprint() != about["fingerprint"]:
+        raise ValueError(
+            f"the text tower {text or about['name']} has other weights, or another vocabulary, than {folder} was trained with "
+            f"({tower.fingerprint()}, not {about['fingerprint']}): load_model(..., text=FOLDER) names the right one"
+        )
+    return tower
 
 
 def load_classifier(path: str | Path) -> Classifier:
@@ -99,5 +176,11 @@ def load_classifier(path: str | Path) -> Classifier:
 
 
 def domain_of(encoder: Encoder) -> ModuleType:
-    """The domain package that an encoder comes from; it knows how to read files (`read`, `load`)."""
-    return import_module(".".join(ENCODERS[encoder.name].split(":")[0].split(".")[:3]))
+    """The domain package that knows how to read files (`read`, `load`) for an encoder.
+
+    That of the recipe that it was trained by, if it says so, else the one that it comes from.
+    """
+    own = ENCODERS[encoder.name].split(":")[0].split(".")[:3]
+    known = {path.split(".")[2] for path in ENCODERS.values()}
+    told = encoder.about.get("domain")
+    return import_module(".".join([*own[:2], told if told in known else own[2]]))

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields, replace
 from types import MappingProxyType
-from typing import Any, Literal, overload
+from typing import Any, Literal, Self, overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from antiphon.common.data.batch import length_mask
+from antiphon.common.data.batch import context_rows, length_mask
 
 Pooling = Literal["max", "mean", "last"]
 
@@ -22,6 +22,9 @@ Pooling = Literal["max", "mean", "last"]
 class InputSpec:
     """What an encoder expects: `channels`, their `names`, `sample_rate` in Hz (None: not bound to one), `unit`, `window` in samples
     (None: any length), and `min_length` in samples.
+
+    `positions` of the channels (electrodes, microphones) are (x, y, z) in metres. `preparation` says, as plain JSON, how the
+    signals were prepared before the encoder saw them (filter, reference, scaling), in the terms of the domain that reads them.
     """
 
     channels: int
@@ -30,10 +33,22 @@ class InputSpec:
     unit: str | None = None
     window: int | None = None
     min_length: int = 1
+    positions: tuple[tuple[float, float, float], ...] | None = None
+    preparation: Mapping[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """What `to_dict` gave, from JSON; what an older Antiphon did not write is left at its default."""
+        known = {item.name: values[item.name] for item in fields(cls) if item.name in values}
+        if known.get("names") is not None:
+            known["names"] = tuple(known["names"])
+        if known.get("positions") is not None:
+            known["positions"] = tuple(tuple(place) for place in known["positions"])
+        return cls(**known)
 
 
 class Encoder(nn.Module, ABC):
@@ -61,6 +76,25 @@ class Encoder(nn.Module, ABC):
         self.pooling: Pooling = pooling
         self.register_buffer("input_mean", torch.zeros(input_spec.channels))
         self.register_buffer("input_std", torch.ones(input_spec.channels))
+
+    def describe_input(self, spec: InputSpec) -> None:
+        """Take over what is known of the signals that the encoder learns from: names, unit, rate, positions, preparation.
+
+        It is saved with the weights, so that recordings of strangers can be brought into the same form.
+
+        Raises:
+            ValueError: another number of channels, or another sampling rate than the encoder is bound to.
+        """
+        own = self.input_spec
+        if spec.channels != own.channels:
+            raise ValueError(f"{type(self).__name__} has {own.channels} channel(s), the signals have {spec.channels}")
+        if own.sample_rate is not None and spec.sample_rate not in (None, own.sample_rate):
+            raise ValueError(
+                f"{type(self).__name__} is bound to {own.sample_rate:g} Hz, the signals have {spec.sample_rate:g} Hz: "
+                "resample them, or build the encoder for their rate"
+            )
+        told = ("names", "unit", "sample_rate", "positions", "preparation")
+        self.input_spec = replace(own, **{name: getattr(spec, name) or getattr(own, name) for name in told})
 
     @abstractmethod
     def encode(
@@ -159,7 +193,8 @@ class Encoder(nn.Module, ABC):
                     rows = slice(start, start + 256)
                     chunk = torch.from_numpy(np.array(signals[rows], np.float32)).to(device, self.input_mean.dtype)
                     sizes = None if lengths is None else torch.as_tensor(np.asarray(lengths)[rows]).to(device)
-                    parts.append(self.embed(chunk, sizes, context=context).float().cpu().numpy())
+                    told = context_rows(context, rows, device)
+                    parts.append(self.embed(chunk, sizes, context=told).float().cpu().numpy())
         finally:
             self.train(training)
         return np.concatenate(parts) if parts else np.empty((0, self.embedding_dim), np.float32)

@@ -14,7 +14,7 @@ _ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU}
 
 
 class ProjectionHead(nn.Sequential):
-    """Embeddings (B, in_dim) -> projections (B, out_dim): `layers` linear maps, norm and activation between them.
+    """Embeddings (B, in_dim) -> projections (B, out_dim): `layers` linear maps, norm, activation and dropout between them.
 
     `out_dim=None` gives back as many as came in (predictors). One layer is a plain linear map. The bias of a map that batch norm
     follows is left out, since the norm would cancel it; ``bias=False`` leaves out all. Batch statistics are those of one process;
@@ -31,6 +31,7 @@ class ProjectionHead(nn.Sequential):
         norm: Norm = "batch",
         activation: Activation = "relu",
         bias: bool = True,
+        dropout: float = 0.0,
     ) -> None:
         if layers < 1:
             raise ValueError(f"a projection head needs at least one layer, got layers={layers}")
@@ -43,6 +44,8 @@ class ProjectionHead(nn.Sequential):
             if norm != "none":
                 modules.append(_NORMS[norm](hidden_dim))
             modules.append(_ACTIVATIONS[activation]())
+            if dropout:
+                modules.append(nn.Dropout(dropout))
             in_dim = hidden_dim
         super().__init__(*modules, nn.Linear(in_dim, out_dim, bias=bias))
         self.out_dim = out_dim

@@ -39,6 +39,37 @@ class AveragedWeights(nn.Module):
             own.copy_(other)
 
 
+class AveragedCheckpoints(AveragedWeights):
+    """The plain mean of the weights as they are at the end of each of the `last` epochs of `every` updates.
+
+    Epochs are counted back from the last of `steps` updates, so the final weights are always among them; a shorter run averages
+    what it has. Statistics of batch norms are averaged like the weights.
+    """
+
+    seen: Tensor
+
+    def __init__(self, module: nn.Module, *, last: int, every: int, steps: int) -> None:
+        super().__init__(module)
+        if last < 1 or every < 1:
+            raise ValueError(f"checkpoints are averaged over at least one epoch of at least one update, got {last} and {every}")
+        self.last, self.every, self.steps = last, every, steps
+        self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
+
+    @torch.no_grad()
+    def update(self, module: nn.Module) -> None:
+        """Take in the present weights of `module`, if an epoch that counts has come to its end."""
+        self.seen += 1
+        epochs, rest = divmod(self.steps - int(self.seen), self.every)
+        if rest or not 0 <= epochs < self.last:
+            return
+        means = [buffer.clone() for buffer in self.module.buffers()]
+        share = self.share()
+        super().update(module)
+        for own, mean, other in zip(self.module.buffers(), means, module.buffers(), strict=True):
+            if own.is_floating_point():
+                own.copy_(torch.lerp(mean, other, share))
+
+
 class MomentumTwin(AveragedWeights):
     """The slow copy of encoder and head whose projections are targets (MoCo, He et al. 2020; BYOL, Grill et al. 2020).
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 OptimizerName = Literal["adamw", "adam", "sgd", "lars"]
-ScheduleName = Literal["constant", "cosine", "linear", "multistep"]
+ScheduleName = Literal["constant", "cosine", "linear", "multistep", "step"]
 
 
 class LARS(Optimizer):
@@ -84,7 +84,8 @@ class OptimizerSettings:
     """An optimiser and its schedule.
 
     `warmup` is a share of all steps (0 .. 1) with a linear rise; then `schedule` takes over: `constant`, `cosine` or `linear` down
-    to `final_lr_share` of `lr`, or `multistep`, times `gamma` at each share of all steps in `milestones`.
+    to `final_lr_share` of `lr`; `multistep`, times `gamma` at each share of all steps in `milestones`; or `step`, times `gamma`
+    after every share `every` of all steps (0.05 is five epochs of a hundred).
     `decay_all` applies weight decay to biases and norms too, as plain torch does.
     """
 
@@ -98,11 +99,20 @@ class OptimizerSettings:
     final_lr_share: float = 0.0
     milestones: tuple[float, ...] = ()
     gamma: float = 0.1
+    every: float = 0.05
     decay_all: bool = False
 
-    def build(self, module: nn.Module, steps: int) -> tuple[Optimizer, LambdaLR]:
-        """The optimiser of the parameters of `module`, and its schedule over `steps` updates."""
+    def build(
+        self, module: nn.Module, steps: int, *, lr_factors: Sequence[tuple[nn.Module, float]] = ()
+    ) -> tuple[Optimizer, LambdaLR]:
+        """The optimiser of the parameters of `module`, and its schedule over `steps` updates.
+
+        The modules in `lr_factors`, no part of `module`, learn with that share of the rate.
+        """
         groups = decay_groups(module, self.weight_decay, decay_all=self.decay_all)
+        for part, factor in lr_factors:
+            slower = decay_groups(part, self.weight_decay, decay_all=self.decay_all)
+            groups += [{**group, "lr": factor * self.lr} for group in slower]
         if self.name != "lars":
             groups = [{key: value for key, value in group.items() if key != "adapt"} for group in groups]
         optimizer: Optimizer
@@ -118,8 +128,10 @@ class OptimizerSettings:
         return optimizer, LambdaLR(optimizer, self._factor(steps))
 
     def _factor(self, steps: int) -> Callable[[int], float]:
-        if self.schedule not in ("constant", "cosine", "linear", "multistep"):
-            raise ValueError(f"unknown schedule {self.schedule!r}: use constant, cosine, linear or multistep")
+        if self.schedule not in get_args(ScheduleName):
+            raise ValueError(f"unknown schedule {self.schedule!r}: use one of {', '.join(get_args(ScheduleName))}")
+        if not 0.0 < self.every <= 1.0:
+            raise ValueError(f"every is a share of all steps, above 0 and at most 1, got {self.every}")
         rise = round(self.warmup * steps)
 
         def factor(step: int) -> float:
@@ -128,6 +140,8 @@ class OptimizerSettings:
             done = (step - rise) / max(1, steps - rise)
             if self.schedule == "multistep":
                 return self.gamma ** sum(step / steps >= milestone for milestone in self.milestones)
+            if self.schedule == "step":
+                return self.gamma ** int(step / (self.every * steps) + 1e-9)
             shape = {"constant": 1.0, "cosine": 0.5 * (1 + math.cos(math.pi * min(1.0, done))), "linear": max(0.0, 1 - done)}
             return self.final_lr_share + (1 - self.final_lr_share) * shape[self.schedule]
 

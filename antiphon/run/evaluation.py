@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from antiphon.common.classifier import Classifier
 from antiphon.common.encoder import Encoder
 from antiphon.common.evaluation.intervals import mean_interval
 from antiphon.common.report import Table, comparison_table
-from antiphon.models import load_encoder
+from antiphon.common.two_towers import TwoTowers
+from antiphon.models import load_classifier, load_encoder, load_model
 from antiphon.run.build import build_encoder, load_data
 from antiphon.run.config import instantiate, parameters
 from antiphon.run.folder import RunFolder
@@ -18,27 +20,56 @@ from antiphon.run.folder import RunFolder
 Row = dict[str, Any]
 
 
-def evaluate(config: Mapping[str, Any], encoder: Encoder, train: Any, test: Any) -> list[Row]:
+def evaluate(
+    config: Mapping[str, Any],
+    encoder: Encoder,
+    train: Any,
+    test: Any,
+    *,
+    classifier: Classifier | None = None,
+    model: TwoTowers | None = None,
+) -> list[Row]:
     """Rows of metrics: random encoders of the same architecture (`evaluation.random_seeds`), then the pretrained one.
 
-    Without a test set or labels there is nothing to measure, and the list is empty.
+    A `classifier` that was trained beside the encoder goes to an evaluation that takes one; a `model` of two towers, and random
+    ones like it, stand in the place of encoders where an evaluation takes a `model`. Without a test set or labels there is nothing
+    to measure, and the list is empty.
     """
     settings = dict(config["evaluation"])
     random_seeds = settings.pop("random_seeds", [0, 1, 2])
     if test is None or (settings.pop("needs_labels", True) and (train.labels is None or test.labels is None)):
         return []
+    wanted = parameters(settings)
+    if "model" in wanted and model is None:
+        raise ValueError(
+            "this evaluation measures two towers, but the run has none: add a text tower (+text=wordllama +towers=mlp)"
+        )
     rows: list[Row] = []
     for seed in random_seeds:
-        untrained = build_encoder(config, train, seed=seed).eval()
-        rows.append({"encoder": "random", "seed": seed, **instantiate(settings, encoder=untrained, train=train, test=test)})
-    rows.append({"encoder": "pretrained", "seed": config["seed"], **instantiate(settings, encoder=encoder, train=train, test=test)})
+        untrained = _untrained(config, train, seed=seed, two_towers="model" in wanted)
+        rows.append({"encoder": "random", "seed": seed, **instantiate(settings, **untrained, train=train, test=test)})
+    given: dict[str, Any] = {"model": model} if "model" in wanted else {"encoder": encoder}
+    given |= {"train": train, "test": test}
+    if classifier is not None and "classifier" in wanted:
+        given["classifier"] = classifier
+    rows.append({"encoder": "pretrained", "seed": config["seed"], **instantiate(settings, **given)})
     return rows
+
+
+def _untrained(config: Mapping[str, Any], train: Any, *, seed: int, two_towers: bool) -> dict[str, Any]:
+    """What stands for chance: an encoder, or two towers, at initial weights, by the name that the evaluation has for it."""
+    if not two_towers:
+        return {"encoder": build_encoder(config, train, seed=seed).eval()}
+    from antiphon.run.cross_modal import build_untrained
+
+    return {"model": build_untrained(config, train, seed=seed)}
 
 
 def evaluate_run(folder: RunFolder, overrides: Mapping[str, Any]) -> list[Row]:
     """Measure a finished run again, with some of its `evaluation` settings changed by `overrides`; nothing is written."""
     rows: dict[tuple[str, int], Row] = {}
-    settings = {*parameters(folder.seeds[0].config()["evaluation"]), "random_seeds"} - {"encoder", "train", "test"}
+    settings = {*parameters(folder.seeds[0].config()["evaluation"]), "random_seeds"}
+    settings -= {"encoder", "model", "train", "test", "classifier"}
     for name in overrides:
         if name not in settings:
             raise ValueError(f"{name!r} is no setting of this run's evaluation: use one of {', '.join(sorted(settings))}")
@@ -46,7 +77,9 @@ def evaluate_run(folder: RunFolder, overrides: Mapping[str, Any]) -> list[Row]:
         config = part.config()
         config["evaluation"] = {**config["evaluation"], **overrides}
         train, test = load_data(config)
-        for row in evaluate(config, load_encoder(part.encoder), train, test):
+        classifier = load_classifier(part.classifier) if part.classifier.is_dir() else None
+        model = load_model(part.model) if part.model.is_dir() else None
+        for row in evaluate(config, load_encoder(part.encoder), train, test, classifier=classifier, model=model):
             rows[(row["encoder"], row["seed"])] = row
     return list(rows.values())
 

@@ -28,7 +28,10 @@ def write_text(path: Path, text: str) -> None:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """config.yaml, metrics.csv, monitor.json, checkpoints/, encoder/, results.json, left_out.tsv, report.html."""
+    """config.yaml, metrics.csv, monitor.json, checkpoints/, encoder/, results.json, report.html.
+
+    Where there are any: model/, classifier/, left_out.tsv.
+    """
 
     path: Path
 
@@ -36,6 +39,16 @@ class RunFolder:
     def encoder(self) -> Path:
         """The saved encoder."""
         return self.path / "encoder"
+
+    @property
+    def classifier(self) -> Path:
+        """The encoder with the classifier that was trained beside it, where the objective has one (MVCNet)."""
+        return self.path / "classifier"
+
+    @property
+    def model(self) -> Path:
+        """The signal tower with its text tower, where the recipe learns from texts."""
+        return self.path / "model"
 
     @property
     def checkpoint(self) -> Path:

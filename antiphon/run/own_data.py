@@ -42,6 +42,7 @@ def untrained_like(encoder: Encoder, seed: int) -> Encoder:
     """The same architecture at initial weights drawn from `seed`, with the same standardisation."""
     with seeded_scope(seed, "initial weights"):
         fresh = create_encoder(encoder.name, **encoder.config)
+    fresh.describe_input(encoder.input_spec)
     fresh.fit_standardization(encoder.input_mean, encoder.input_std)
     return fresh.eval()
 

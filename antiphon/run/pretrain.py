@@ -19,6 +19,7 @@ from antiphon.run.report import write_run_report
 
 if TYPE_CHECKING:
     from antiphon.common.learners.training import TrainingSettings
+    from antiphon.common.two_towers import TwoTowers
 
 
 def pretrain(config: dict[str, Any], *, resume: bool = False) -> RunFolder:
@@ -74,6 +75,7 @@ def _settings(config: dict[str, Any], steps: int, *, progress: bool) -> Training
 
 def pretrain_seed(config: dict[str, Any], folder: RunFolder, data: tuple[Any, Any], *, resume: bool) -> None:
     """One seed: fit, save, evaluate."""
+    from antiphon.common.hub import save_model
     from antiphon.common.learners.monitor import Monitor
     from antiphon.common.learners.training import fit
 
@@ -101,7 +103,8 @@ def pretrain_seed(config: dict[str, Any], folder: RunFolder, data: tuple[Any, An
         return
     write_text(folder.path / "monitor.json", json.dumps([snapshot.to_dict() for snapshot in monitor.history]))
     encoder = learner.trained_encoder.eval()
-    rows = evaluate(config, encoder, train, test)
+    classifier, model = learner.objective.classifier(encoder), _two_towers(config, learner)
+    rows = evaluate(config, encoder, train, test, classifier=classifier, model=model)
     results = {
         "recipe": config["about"]["recipe"],
         "config": config_hash(config),
@@ -111,20 +114,46 @@ def pretrain_seed(config: dict[str, Any], folder: RunFolder, data: tuple[Any, An
         "test_examples": 0 if test is None else len(test),
         "rows": rows,
     }
-    save(encoder, folder, config, results)
+    facts = save(encoder, folder, config, results, train)
+    if classifier is not None:
+        classifier.save(folder.classifier, about=facts)
+    if model is not None:
+        save_model(model, folder.model, about=facts)
     folder.write_results(results)
 
 
-def save(encoder: Any, folder: RunFolder, config: dict[str, Any], results: dict[str, Any]) -> None:
-    """Write the encoder with what is known about it."""
+def _two_towers(config: dict[str, Any], learner: Any) -> TwoTowers | None:
+    """The trained pair of a run that learned from texts."""
+    if not config.get("text"):
+        return None
+    from antiphon.run.cross_modal import prompts_of
+
+    model: TwoTowers = learner.two_towers(prompts_of(config)).eval()
+    return model
+
+
+def _domain(config: dict[str, Any]) -> str:
+    """The domain that read the training data, and that reads what is embedded later; a config may combine it with others' parts."""
+    target = config["data"]["_target_"].split(".")
+    return str(target[2] if target[:2] == ["antiphon", "domains"] else config["about"]["domain"])
+
+
+def save(encoder: Any, folder: RunFolder, config: dict[str, Any], results: dict[str, Any], train: Any) -> dict[str, Any]:
+    """Write the encoder with what is known about it, and the decision threshold that the recipe's `calibration` learns, if any.
+
+    Returns what is known about it.
+    """
     from antiphon.common.hub import save_encoder
 
     about = config["about"]
     facts = {
         "recipe": about["recipe"],
-        "domain": about["domain"],
+        "domain": _domain(config),
         "paper": about["paper"],
         "trained on": config["data"].get("name"),
     }
     facts |= {"seed": config["seed"], "steps": results["steps"], "config": results["config"], "results": results["rows"]}
+    if config.get("calibration"):
+        facts["calibration"] = instantiate(config["calibration"], encoder=encoder, train=train)
     save_encoder(encoder, folder.encoder, about=facts)
+    return facts

@@ -138,7 +138,7 @@ def _view_pictures(config: dict[str, Any], part: RunFolder, train: Any) -> list[
     names = {f"view {number + 1}": _masked(view)[0] for number, view in enumerate(views)}
     caption = "A training example and what the encoder sees of it; gaps are time stamps hidden from it."
     pictures: list[Picture] = [("Views", caption, view_examples(original, names))]
-    if learner.pair_mining is not None:
+    if config.get("pair_mining"):
         pictures += _flagged_pictures(learner, part, train)
     return pictures
 

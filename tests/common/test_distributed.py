@@ -23,10 +23,16 @@ from torch import Tensor
 import antiphon
 from antiphon.common import distributed
 from antiphon.common import objectives as antiphon_objectives
+from antiphon.common.data.batch import SignalBatch
+from antiphon.common.learners.cross_modal import CrossModal
 from antiphon.common.objectives import rows
 from antiphon.common.objectives.base import ViewOutputs
 from antiphon.common.pair_mining import BadPairMining
 from antiphon.common.random import KeyedRandom
+from antiphon.common.text import TextTower
+from antiphon.common.two_towers import SignalSide, TextSide
+from antiphon.domains.eeg.brain_speech import brain_to_speech
+from antiphon.domains.keyword_spotting.methods import dual_contrastive, frame_contrast
 from antiphon.domains.time_series.methods import TSTCC
 
 objectives = import_module("antiphon.common.objectives.info_nce")  # the package exports the function of the same name
@@ -137,6 +143,54 @@ def forgetful_ring() -> Result:
         distributed._Hop = right
 
 
+def grouped_clip(first: Tensor, second: Tensor, scale: Tensor, _: Tensor, **options: bool) -> Tensor:
+    groups = torch.tensor([0, 1, 0, 2, 1, 0])[part(UNEVEN)]  # on all ranks there are parts of a group
+    return antiphon_objectives.clip(first, second, scale=scale, groups=groups, **options)
+
+
+def cross_modal() -> Result:
+    """A learner of signals and texts, both towers and projections learning."""
+    torch.manual_seed(0)
+    head = {"hidden_dim": 6, "out_dim": 4, "norm": "layer"}
+    encoder = antiphon.create_encoder("ts2vec", in_channels=2, hidden_dim=4, embedding_dim=6, depth=2, dropout=0.0)
+    texts = TextSide(Letters(name="letters", embedding_dim=6, config={}), head, lr_factor=1.0)
+    objective = antiphon_objectives.Clip(ignore_same_group=True)
+    learner = CrossModal(SignalSide(encoder, head, per_frame=True), texts, objective).double()
+    signals = torch.randn(ROWS, 2, 20, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    here = part(UNEVEN)
+    learner.training_step(
+        SignalBatch(
+            signals[here],
+            torch.tensor([20, 20, 13, 20, 9, 20])[here],
+            torch.arange(ROWS)[here],
+            texts=["low", "high", "noise", "hum", "high", "hiss"][here],
+            groups=torch.tensor([0, 1, 2, 3, 1, 2])[here],
+        )
+    ).backward()
+    gradients = {name: parameter.grad for name, parameter in learner.named_parameters() if parameter.grad is not None}
+    return averaged({"loss": learner.metrics["loss"], **gradients})
+
+
+class Letters(TextTower):
+    """One vector a letter, and their mean."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.vectors = torch.nn.Parameter(torch.randn(128, 6, generator=torch.Generator().manual_seed(0)))
+
+    def tokens(self, texts: Any) -> list[list[int]]:
+        return [[ord(letter) for letter in text] for text in texts]
+
+    def embed_tokens(self, tokens: Any) -> Tensor:
+        return torch.stack([self.vectors[text].mean(dim=0) for text in tokens])
+
+    def vocabulary(self) -> dict[str, int]:
+        return {}
+
+    def uncut_length(self, text: str) -> int:
+        return len(text)
+
+
 def gathered_siglip(first: Tensor, second: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
     return antiphon_objectives.siglip(first, second, scale=scale, bias=bias, exchange="gather")
 
@@ -176,6 +230,7 @@ def tiled_cases() -> Iterator[tuple[str, Callable[[], Result]]]:
     yield "nt_xent even", partial(trained, lambda a, b, t: objectives.nt_xent(a, b, temperature=t, tiled=True), EVEN)
     yield "supcon", partial(trained, partial(supcon, tiled=True), UNEVEN)
     yield "clip", partial(two_towers, lambda a, b, s, _: antiphon_objectives.clip(a, b, scale=s, tiled=True), UNEVEN)
+    yield "clip groups", partial(two_towers, partial(grouped_clip, tiled=True), UNEVEN)
     yield "siglip", partial(two_towers, partial(siglip, tiled=True), UNEVEN)
     yield "align_uniform", partial(two_towers, partial(spread, tiled=True), UNEVEN)
 
@@ -376,6 +431,22 @@ def ringed() -> Result:
     return {"rows": torch.cat([blocks[(here - owner) % world] for owner in range(world)])}
 
 
+def dual(first: Tensor, second: Tensor, temperature: Tensor) -> Tensor:
+    """An embedding and the column of its class; one class is on one rank only, one example is alone."""
+    labels = torch.tensor([0, 1, 0, 0, 2, 1])[part(UNEVEN)]
+    columns = torch.randn(3, 4, generator=torch.Generator().manual_seed(13), dtype=torch.float64)
+    return dual_contrastive(first + second, columns, labels, temperature=temperature)
+
+
+def moments(first: Tensor, second: Tensor, temperature: Tensor) -> Tensor:
+    """Frames made of each row; recordings have different numbers of moments in both views."""
+    angles = torch.arange(5, dtype=torch.float64)[:, None]
+    frames = [(angles + row[:, None]).sin() for row in (first, second)]  # (B, 5, 4)
+    times = torch.tensor([0, 2, 4]).expand(len(first), -1)
+    inside = (torch.arange(3) + torch.arange(ROWS)[:, None] % 3 < 4)[part(UNEVEN)]
+    return frame_contrast(frames[0], frames[1], (times, times), inside, temperature=temperature, gap=1)
+
+
 CASES: dict[str, Callable[[], Result]] = {
     "nt_xent": lambda: trained(lambda a, b, t: objectives.nt_xent(a, b, temperature=t), EVEN),
     "nt_xent uneven": lambda: trained(lambda a, b, t: objectives.nt_xent(a, b, temperature=t, margin=0.2), UNEVEN),
@@ -385,6 +456,17 @@ CASES: dict[str, Callable[[], Result]] = {
     "supcon uneven": lambda: trained(supcon, UNEVEN),
     "clip": lambda: two_towers(lambda a, b, s, _: antiphon_objectives.clip(a, b, scale=s), EVEN),
     "clip uneven": lambda: two_towers(lambda a, b, s, _: antiphon_objectives.clip(a, b, scale=s), UNEVEN),
+    "clip groups uneven": lambda: two_towers(grouped_clip, UNEVEN),
+    "clip released uneven": lambda: two_towers(
+        lambda a, b, s, _: antiphon_objectives.clip(0.1 * a, 0.1 * b, scale=s, normalize=False), UNEVEN
+    ),
+    "brain to speech uneven": lambda: two_towers(
+        lambda a, b, s, _: brain_to_speech(s * a.unflatten(1, (2, 2)), b.unflatten(1, (2, 2))), UNEVEN
+    ),
+    "brain to speech, one rank has all": lambda: two_towers(
+        lambda a, b, s, _: brain_to_speech(s * a.unflatten(1, (2, 2)), b.unflatten(1, (2, 2))), ONE_HAS_ALL
+    ),
+    "cross-modal learner uneven": cross_modal,
     "cwcl uneven": lambda: two_towers(lambda a, b, s, _: antiphon_objectives.cwcl(a, b, scale=s), UNEVEN),
     "siglip ring": lambda: two_towers(siglip, EVEN),
     "siglip ring uneven": lambda: two_towers(siglip, UNEVEN),
@@ -444,6 +526,8 @@ CASES: dict[str, Callable[[], Result]] = {
     "whitened_cse uneven": lambda: whitened_cse(UNEVEN),
     "whitened_cse, one rank has all": lambda: whitened_cse(ONE_HAS_ALL),
     "ts_tcc uneven": ts_tcc,
+    "dual contrastive uneven": lambda: trained(dual, UNEVEN),
+    "frame contrast uneven": lambda: trained(moments, UNEVEN),
     "softclt uneven": lambda: frames(softclt),
     "softclt terms uneven": lambda: frames(softclt_terms),
     "hierarchical uneven": lambda: frames(hierarchical),

@@ -21,6 +21,13 @@ def test_layer_norm_keeps_examples_apart() -> None:
     torch.testing.assert_close(head(embeddings)[:2], head(embeddings[:2]))
 
 
+def test_dropout_follows_each_activation() -> None:
+    """EEG-CLIP's projection: linear, batch norm, ReLU, dropout, linear."""
+    kinds = [type(module).__name__ for module in ProjectionHead(6, 10, 4, dropout=0.1)]
+    assert kinds == ["Linear", "BatchNorm1d", "ReLU", "Dropout", "Linear"]
+    assert not any(isinstance(module, nn.Dropout) for module in ProjectionHead(6, 10, 4))
+
+
 def test_errors() -> None:
     with pytest.raises(ValueError, match="at least one layer"):
         ProjectionHead(6, 10, 4, layers=0)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from antiphon.common.momentum import AveragedWeights, MomentumTwin
+from antiphon.common.momentum import AveragedCheckpoints, AveragedWeights, MomentumTwin
 
 
 def test_the_mean_of_all_iterates_and_the_moving_average() -> None:
@@ -60,3 +60,28 @@ def test_a_constant_decay_is_the_same_in_every_step() -> None:
 def test_decays_outside_their_range_are_refused(decay: float, final: float) -> None:
     with pytest.raises(ValueError, match="decay"):
         MomentumTwin(nn.Linear(1, 1), nn.Identity(), decay=decay, final_decay=final, steps=3)
+
+
+def test_checkpoints_at_the_ends_of_the_last_epochs() -> None:
+    net = nn.BatchNorm1d(1)
+    averaged = AveragedCheckpoints(net, last=3, every=4, steps=10)
+    for step in range(1, 11):
+        net.weight.data.fill_(step)
+        net.running_mean.fill_(10.0 * step)
+        net.num_batches_tracked.fill_(step)
+        averaged.update(net)
+    assert averaged.module.weight.item() == pytest.approx((2 + 6 + 10) / 3)  # counted back from the last update
+    assert averaged.module.running_mean.item() == pytest.approx(60.0)
+    assert averaged.module.num_batches_tracked.item() == 10
+    assert int(averaged.count) == 3 and int(averaged.seen) == 10
+
+
+def test_a_run_of_fewer_epochs_averages_what_it_has() -> None:
+    net = nn.Linear(1, 1, bias=False)
+    averaged = AveragedCheckpoints(net, last=10, every=2, steps=3)
+    for value in (1.0, 2.0, 3.0):
+        net.weight.data.fill_(value)
+        averaged.update(net)
+    assert averaged.module.weight.item() == pytest.approx(2.0)
+    with pytest.raises(ValueError, match="at least one epoch of at least one update, got 0 and 2"):
+        AveragedCheckpoints(net, last=0, every=2, steps=3)

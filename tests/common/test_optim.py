@@ -45,10 +45,16 @@ def test_lars_step_by_hand() -> None:
 
 @pytest.mark.parametrize(
     ("schedule", "at"),
-    [("constant", [1.0, 1.0, 1.0]), ("linear", [1.0, 0.5, 0.1]), ("cosine", [1.0, 0.5, 0.0245]), ("multistep", [1.0, 1.0, 0.1])],
+    [
+        ("constant", [1.0, 1.0, 1.0]),
+        ("linear", [1.0, 0.5, 0.1]),
+        ("cosine", [1.0, 0.5, 0.0245]),
+        ("multistep", [1.0, 1.0, 0.1]),
+        ("step", [1.0, 0.01, 0.0001]),
+    ],
 )
 def test_schedules(schedule: str, at: list[float]) -> None:
-    factor = OptimizerSettings(schedule=schedule, milestones=(0.75,))._factor(10)
+    factor = OptimizerSettings(schedule=schedule, milestones=(0.75,), every=0.2)._factor(10)
     assert [factor(step) for step in (0, 5, 9)] == pytest.approx(at, abs=1e-3)
 
 
@@ -62,3 +68,21 @@ def test_unknown_names_are_refused() -> None:
         OptimizerSettings(name="adamax").build(network(), 1)
     with pytest.raises(ValueError, match="unknown schedule 'steps'"):
         OptimizerSettings(schedule="steps").build(network(), 1)
+
+
+def test_a_part_learns_at_its_share_of_the_rate() -> None:
+    first, second = nn.Linear(2, 2), nn.Linear(2, 2)
+    optimizer, schedule = OptimizerSettings(lr=0.1, schedule="cosine").build(first, 10, lr_factors=[(second, 0.01)])
+    rates = {id(parameter): group for group in optimizer.param_groups for parameter in group["params"]}
+    for step in range(3):
+        assert rates[id(second.weight)]["lr"] == pytest.approx(0.01 * rates[id(first.weight)]["lr"]), step
+        optimizer.step()
+        schedule.step()
+    assert rates[id(second.bias)]["weight_decay"] == 0.0 < rates[id(second.weight)]["weight_decay"]
+
+
+def test_five_epochs_of_a_hundred() -> None:
+    factor = OptimizerSettings(schedule="step", gamma=0.95, every=0.05)._factor(700)  # 7 updates an epoch
+    assert [factor(step) for step in (0, 34, 35, 69, 70, 699)] == pytest.approx([1.0, 1.0, 0.95, 0.95, 0.95**2, 0.95**19])
+    with pytest.raises(ValueError, match="every is a share of all steps"):
+        OptimizerSettings(schedule="step", every=0.0).build(network(), 10)

@@ -33,6 +33,8 @@ OPTIONS = {  # what the published defaults make too large for 67 series and 40 s
     ],
     "moco": ["objective.queue_size=64"],
     "moco_v3": ["predictor.hidden_dim=32"],
+    "nt_xent_am_learned": ["objective.reward=0.0"],  # else the margin's reward is a part of the loss
+    "nt_xent_am_scheduled": ["objective.rise=0.05"],  # a rising margin raises the loss
     "sepclr": ["objective.common_dim=8"],
     "simsiam": ["predictor.hidden_dim=32"],
     "swav": ["objective.prototypes=16", "objective.freeze_steps=4"],

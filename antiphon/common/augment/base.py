@@ -72,6 +72,8 @@ class Augmentation(ABC):
 
     def _changed(self, signals: Tensor, lengths: Tensor, random: KeyedRandom) -> Tensor:
         changed = self.apply(signals, lengths, self.sample(random.fold("parameters"), signals, lengths))
+        if bool((lengths == signals.shape[-1]).all()):  # no padding to give back: a pass over the batch less
+            return changed
         return torch.where(length_mask(lengths, signals.shape[-1])[:, None], changed, signals)
 
 

@@ -26,7 +26,8 @@ def scale_spectrum(signals: Tensor, lengths: Tensor, factors: Tensor) -> Tensor:
     comes back as zero.
     """
     known = observed(signals, lengths)
-    filled = torch.where(known, signals, 0.0)
+    complete = bool(known.all())
+    filled = signals if complete else torch.where(known, signals, 0.0)
     if bool((lengths == signals.shape[-1]).all()):
         changed = torch.fft.irfft(torch.fft.rfft(filled) * factors, n=signals.shape[-1])
     else:
@@ -39,7 +40,7 @@ def scale_spectrum(signals: Tensor, lengths: Tensor, factors: Tensor) -> Tensor:
         spectrum = spectrum * torch.where(mirrored[:, None], whole.conj(), whole)
         # The inverse transform is the conjugate of the transform of the conjugate, over the length.
         changed = chirp_transform(spectrum.conj(), lengths).real / lengths[:, None, None].clamp(min=1)
-    return torch.where(signals.isnan(), signals, changed)
+    return changed if complete else torch.where(signals.isnan(), signals, changed)
 
 
 def chirp_transform(signals: Tensor, lengths: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,10 +18,13 @@ from antiphon.common.data.codes import group_codes, label_codes
 from antiphon.common.data.manifest import Manifest, read_manifest
 from antiphon.common.data.quarantine import OnError, Quarantine, usable
 from antiphon.common.data.windows import Partial, Short, Windows, centre_start, fit, random_starts, tile_starts
+from antiphon.common.encoder import InputSpec
 from antiphon.common.signal.io import AudioError, read_audio
+from antiphon.common.signal.resample import limit_bandwidth
 
 Evaluation = Literal["tile", "centre"]
 Channels = Literal["mono"] | int
+_FILTER_REACH = 256  # samples at twice the bandwidth that its filter depends on, either side
 DRAWN = -1  # a start that is drawn anew in every epoch
 
 
@@ -31,6 +35,7 @@ class AudioSet:
     `window` samples at `sample_rate` are one example: example i lies in row `rows[i]` of `manifest`, and begins `starts[i]` samples
     into it (`DRAWN`: at a place drawn from (seed, epoch, i)). `labels` (n,) int64 in order of `classes`, or (n, classes) float32 of
     zeros and ones where rows have several labels, or None. `groups` (n,) int64, or None. `quarantine` says what was left out.
+    `input_spec` is what an encoder that learns from the set shall remember of it.
     """
 
     manifest: Manifest
@@ -50,6 +55,8 @@ class AudioSet:
     name: str = ""
     quarantine: Quarantine = field(default_factory=Quarantine)
     cache: tuple[Tensor, ...] | None = None
+    bandwidth_hz: float | None = None
+    input_spec: InputSpec | None = None
 
     @classmethod
     def from_manifest(
@@ -71,6 +78,7 @@ class AudioSet:
         on_error: OnError = "raise",
         decode: bool = False,
         cache: bool = False,
+        bandwidth_hz: float | None = None,
         seed: int = 0,
         name: str = "",
     ) -> Self:
@@ -96,6 +104,7 @@ class AudioSet:
             on_error: "raise" where a recording cannot be used, or "quarantine": leave it out, and print what was left out and why.
             decode: decode every file for the check; otherwise only headers and the last samples are read.
             cache: keep the decoded recordings in memory, 4 bytes a sample: for small sets, where decoding takes most of the time.
+            bandwidth_hz: what lies above is taken away, so that recordings of different rates sound alike; None: nothing.
             seed: of random windows.
             name: in messages and reports; "" takes the manifest's.
 
@@ -131,6 +140,7 @@ class AudioSet:
             groups=rows if groups is None and windows == "all" else groups,
             name=manifest.name,
             quarantine=quarantine,
+            bandwidth_hz=bandwidth_hz,
         )
         made = replace(made, cache=tuple(made.recording(row) for row in rows.tolist())) if cache else made
         return made if windows == "random" else made._fixed(tile=windows == "all")[0]
@@ -148,18 +158,26 @@ class AudioSet:
             return self.cache[row][:, start : None if size is None else start + size]
         begin, length = self.manifest.rows[row].span(self.sample_rate)
         count = length - start if size is None else min(size, length - start)
+        first, last = start, start + count
+        if self.bandwidth_hz is not None:  # its filter hears a little more, and samples of the lower rate stay where they are
+            lower = max(1, round(2 * self.bandwidth_hz))
+            reach = math.ceil(_FILTER_REACH * self.sample_rate / lower)
+            block = self.sample_rate // math.gcd(self.sample_rate, lower)
+            first, last = max(0, start - reach) // block * block, min(length, start + count + reach)
         try:
             waves, _ = read_audio(
                 self.manifest.rows[row].path,
-                start_s=(begin + start) / self.sample_rate,
-                duration_s=count / self.sample_rate,
+                start_s=(begin + first) / self.sample_rate,
+                duration_s=(last - first) / self.sample_rate,
                 sample_rate=self.sample_rate,
                 mono=self.channels == "mono",
             )
         except AudioError as error:
             remedy = "check the set with decode=true to find such files before training"
             raise AudioError(error.path, f"{error.reason}; {remedy}") from error
-        return waves
+        if self.bandwidth_hz is None:
+            return waves
+        return limit_bandwidth(waves, self.sample_rate, self.bandwidth_hz)[:, start - first : start - first + count]
 
     def batch(self, index: ArrayLike, *, epoch: int = 0) -> SignalBatch:
         """The windows of examples `index` (B,): signals (B, C, window), texts where the rows have any.

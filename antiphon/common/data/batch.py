@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,6 +16,14 @@ def length_mask(lengths: Tensor, size: int) -> Tensor:
     return torch.arange(size, device=lengths.device) < lengths[:, None]
 
 
+def context_rows(context: Mapping[str, Any] | None, rows: slice, device: torch.device | str | None = None) -> dict[str, Any] | None:
+    """The context of some examples: of tensors and arrays (B, ...) their rows, as tensors on `device`; the rest as it is."""
+    if not context:
+        return None
+    arrays = {key: torch.as_tensor(value)[rows] for key, value in context.items() if isinstance(value, Tensor | np.ndarray)}
+    return {**context, **{key: value.to(device) for key, value in arrays.items()}}
+
+
 @dataclass(frozen=True)
 class SignalBatch:
     """A batch of signals and all that is known about each of them.
@@ -22,7 +31,8 @@ class SignalBatch:
     `signals` (B, C, T) float, padded behind with NaN or zeros where an example is shorter than T; a NaN inside is a missing value.
     `lengths` (B,) int64 in samples. `index` (B,) int64: row in the training set, which keyed randomness and per-example memories
     need. `labels`: name -> (B, ...) tensor. `groups` (B,): speaker, subject or track as a number. `context`: whatever else an
-    encoder declares it needs (electrode positions, subject ids). `epoch` and `step` say where in the schedule the loader drew it.
+    encoder declares it needs (electrode positions, subject ids); tensors in it have a row for each example. `epoch` and `step` say
+    where in the schedule the loader drew it.
     """
 
     signals: Tensor
@@ -54,6 +64,35 @@ class SignalBatch:
             return {key: move(item) for key, item in value.items()} if isinstance(value, Mapping) else value
 
         return replace(self, **{item.name: move(getattr(self, item.name)) for item in fields(self)})
+
+
+@dataclass(frozen=True)
+class PairedBatch:
+    """Two batches whose rows belong together, one of each modality: EEG and the sound that was heard, IMU and skeleton.
+
+    Row and place in the schedule are the first batch's; `epoch` and `step` say where the loader drew the pair.
+    """
+
+    first: SignalBatch
+    second: SignalBatch
+    epoch: int = 0
+    step: int = 0
+
+    def __post_init__(self) -> None:
+        if len(self.first) != len(self.second):
+            raise ValueError(f"the batches of a pair need the same examples, got {len(self.first)} and {len(self.second)}")
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    @property
+    def index(self) -> Tensor:
+        """(B,) row in the training set."""
+        return self.first.index
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> PairedBatch:
+        """The same pair with every tensor on `device`."""
+        return replace(self, first=self.first.to(device, non_blocking), second=self.second.to(device, non_blocking))
 
 
 @dataclass(frozen=True)

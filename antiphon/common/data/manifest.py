@@ -204,7 +204,9 @@ def _number(name: str, value: Any) -> float:
     return number
 
 
-def read_manifest(path: str | Path, *, labelled: bool | None = None) -> Manifest:
+def read_manifest(
+    path: str | Path, *, labelled: bool | None = None, suffixes: tuple[str, ...] = AUDIO_SUFFIXES, what: str = "audio files"
+) -> Manifest:
     """A manifest from a .csv or .jsonl file, or made of the audio files in a folder.
 
     Columns (or keys): `path`, against the folder of the manifest where it is relative; optionally `start_s`, `end_s`, `label` or
@@ -212,8 +214,9 @@ def read_manifest(path: str | Path, *, labelled: bool | None = None) -> Manifest
     `channels`, `frames` as `Manifest.write` leaves them; any other column is kept in `Row.extra`.
 
     A folder that `antiphon data pack` wrote (index.json beside manifest.csv) has its manifest. Any other folder is searched with
-    all its sub-folders, in order of the paths; hidden files and those that do not end like audio are left out. Where every file
-    lies in a sub-folder of it, the name of that is the label (`labelled` False: not; True: insist on it).
+    all its sub-folders, in order of the paths; hidden files and those that do not end in one of `suffixes` (`what` they are, in
+    messages) are left out. Where every file lies in a sub-folder of it, the name of that is the label (`labelled` False: not; True:
+    insist on it).
 
     Raises:
         FileNotFoundError: nothing at `path`.
@@ -222,12 +225,14 @@ def read_manifest(path: str | Path, *, labelled: bool | None = None) -> Manifest
     path = Path(path).expanduser()
     if path.is_dir():
         packed = (path / "index.json").is_file() and (path / "manifest.csv").is_file()
-        return replace(read_manifest(path / "manifest.csv"), name=path.name) if packed else _read_folder(path, labelled)
+        if packed:
+            return replace(read_manifest(path / "manifest.csv"), name=path.name)
+        return _read_folder(path, labelled, suffixes, what)
     if not path.exists():
         raise FileNotFoundError(f"no manifest or folder {str(path)!r}")
     readers = {".csv": _csv_records, ".jsonl": _json_records}
     if path.suffix.lower() not in readers:
-        raise ValueError(f"cannot read {path.name} as a manifest: give a .csv or .jsonl file, or a folder of audio files")
+        raise ValueError(f"cannot read {path.name} as a manifest: give a .csv or .jsonl file, or a folder of {what}")
     base, rows = path.parent.absolute(), []
     with path.open(newline="", encoding="utf-8-sig") as file:
         try:
@@ -266,11 +271,11 @@ def _json_records(file: Iterable[str]) -> Iterator[tuple[int, dict[str, Any]]]:
             yield line, record
 
 
-def _read_folder(folder: Path, labelled: bool | None) -> Manifest:
-    found = [path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file()]
+def _read_folder(folder: Path, labelled: bool | None, suffixes: tuple[str, ...], what: str) -> Manifest:
+    found = [path.relative_to(folder) for path in folder.rglob("*") if path.name.lower().endswith(suffixes) and path.is_file()]
     files = sorted(path for path in found if not any(part.startswith(".") for part in path.parts))
     if not files:
-        raise ValueError(f"{folder} holds no audio files ({', '.join(AUDIO_SUFFIXES)})")
+        raise ValueError(f"{folder} holds no {what} ({', '.join(suffixes)})")
     loose = next((path for path in files if len(path.parts) == 1), None)
     if labelled and loose is not None:
         raise ValueError(f"{loose.name} lies in {folder} itself, so it has no label: put each file into a sub-folder, one a class")

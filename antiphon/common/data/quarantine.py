@@ -127,8 +127,13 @@ def usable(
     if not len(kept):
         first = f" (first: {': '.join(bad.entries[0])})" if bad else ""
         raise ValueError(f"{manifest.name}: none of {bad.total} recordings can be used{first}")
-    if bad and is_first_process():
+    tell(manifest.name, bad)
+    return kept, bad
+
+
+def tell(name: str, left_out: Quarantine) -> None:
+    """Print what was left out of the set called `name`, if anything was; the first of several processes speaks for all."""
+    if left_out and is_first_process():
         from rich.console import Console
 
-        Console(stderr=True).print(f"{manifest.name}: {bad}", markup=False, highlight=False, soft_wrap=True)
-    return kept, bad
+        Console(stderr=True).print(f"{name}: {left_out}", markup=False, highlight=False, soft_wrap=True)

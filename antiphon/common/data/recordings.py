@@ -6,15 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 from antiphon.common.data.audio_set import AudioSet
 from antiphon.common.data.manifest import Manifest, Row, read_manifest, sorted_names
-from antiphon.common.data.quarantine import Quarantine, usable
+from antiphon.common.data.quarantine import Quarantine, tell, usable
 from antiphon.common.data.shards import ShardSet
 from antiphon.common.data.splits import check_disjoint, group_column, split
+from antiphon.common.data.trimming import trim_silence
 from antiphon.common.encoder import InputSpec
-from antiphon.common.signal.io import check_audio
+from antiphon.common.signal.io import AudioError, check_audio
 
 Parts = tuple[Manifest, Manifest | None]
 Root = str | Path
@@ -39,6 +41,9 @@ def load_recordings(
     decode: bool = False,
     cache: bool = False,
     mixed_shards: int | None = None,
+    trim_db: float | None = None,
+    bandwidth_hz: float | None = None,
+    shortest_s: float = 0.0,
     seed: int = 0,
     name: str = "",
 ) -> tuple[AudioSet, AudioSet | None]:
@@ -54,7 +59,7 @@ def load_recordings(
         root: a folder of audio files (sub-folders are labels), a manifest (.csv, .jsonl), or an open set (`antiphon data list`); or
             several of these, which become one set.
         test: the same for the test set.
-        layouts: name -> reader of the collections that the domain knows.
+        layouts: name -> reader of the collections that the domain knows; one called "auto" reads what has no other layout.
         sample_rate: in Hz; recordings of another rate are resampled.
         layout: how the collection in `root` lies, one of `layouts`; or auto: as it comes.
         input_spec: what an encoder expects; it then decides `sample_rate`, `channels` and the window.
@@ -68,6 +73,9 @@ def load_recordings(
         decode: read every file whole before training, which finds damage in the middle of one.
         cache: keep decoded recordings in memory.
         mixed_shards: recordings that `antiphon data pack` wrote are visited shard by shard, so many at a time; None: in any order.
+        trim_db: silence at either end of a recording, this much below its loudest 20 ms, is left out; None: nothing is.
+        bandwidth_hz: what lies above is taken away; None: nothing. An encoder that learns from the set remembers both.
+        shortest_s: recordings that are shorter, trimmed, are left out and listed.
         seed: draws the recordings that are held out, and the windows.
         name: what the set is called in messages and reports.
 
@@ -78,20 +86,27 @@ def load_recordings(
     window = None if input_spec is None else input_spec.window
     rate, kept = _format(input_spec, sample_rate, channels)
     needed = 1 if short != "skip" else (round(duration_s * rate) if window is None else window)
+    needed = max(needed, round(shortest_s * rate))
     left_out = Quarantine()
 
     def open_usable(source: Root | Sequence[Root], how: str) -> Manifest:
         nonlocal left_out
-        found = _open_all(source, how, layouts)  # before any split, so that the shares are those of what is left
-        found, bad = usable(found, rate, needed, None if kept == "mono" else kept, on_error="quarantine", decode=decode)
+        found = open_recordings(source, how, layouts)  # before any split, so that the shares are those of what is left
+        number = None if kept == "mono" else kept
+        found, bad = usable(found, rate, 1 if trim_db else needed, number, on_error="quarantine", decode=decode)
+        if trim_db:
+            found, silent = _without_silence(found, trim_db)
+            bad += silent
+            found, short_ones = usable(found, rate, needed, number, on_error="quarantine", decode=False)
+            bad += short_ones
         left_out = Quarantine(left_out.entries + bad.entries, left_out.total + bad.total)
         return found
 
-    manifests = _parts(root, test, layout, open_usable, test_share=test_share, by=by, seed=seed)
+    manifests = manifest_parts(root, test, layout, open_usable, test_share=test_share, by=by, seed=seed)
     if labelled:
-        _check_labels(manifests, label)
+        check_labels(manifests, label)
     several = label == "label" and any(len(row.labels) > 1 for part in manifests if part for row in part)
-    names = _classes(manifests, label)
+    names = class_names(manifests, label)
 
     make = AudioSet.from_manifest if mixed_shards is None else partial(ShardSet.from_manifest, mixed=mixed_shards)
 
@@ -108,19 +123,23 @@ def load_recordings(
             classes=names or None,
             group=by,
             cache=cache,
+            bandwidth_hz=bandwidth_hz,
             seed=seed,
             name=f"{name} {kind}" if name else part.name,
         )
 
     train, held_out = manifests
-    learnt = replace(audio_set(train, "train"), quarantine=left_out)
+    preparation = {name: value for name, value in (("trim_db", trim_db), ("bandwidth_hz", bandwidth_hz)) if value}
+    told = InputSpec(channels=1 if kept == "mono" else kept, sample_rate=rate, preparation=preparation) if preparation else None
+    learnt = replace(audio_set(train, "train"), quarantine=left_out, input_spec=told)
     return learnt, None if held_out is None else audio_set(held_out, "test")
 
 
 def read_recordings(path: Root, *, sample_rate: int, input_spec: InputSpec | None = None) -> AudioSet:
     """One audio file, or all of a folder or manifest, to be embedded: each recording is one example, the mean of its windows.
 
-    An encoder that is bound to a rate (`input_spec`) has it its way; others get `sample_rate` in Hz.
+    An encoder that is bound to a rate (`input_spec`) has it its way; others get `sample_rate` in Hz. Silence is trimmed, and the
+    bandwidth limited, as it was in what the encoder learnt from.
 
     Raises:
         AudioError: a single file that cannot be used. Those of a folder or manifest are listed and left out.
@@ -130,8 +149,11 @@ def read_recordings(path: Root, *, sample_rate: int, input_spec: InputSpec | Non
     single = path.is_file() and path.suffix.lower() not in (".csv", ".jsonl")
     manifest = Manifest((Row(str(path), info=check_audio(path)),), path.stem) if single else read_manifest(path)
     rate, channels = _format(input_spec, sample_rate, "mono")
-    window = None if input_spec is None else input_spec.window
-    return AudioSet.from_manifest(
+    window, preparation = (None, {}) if input_spec is None else (input_spec.window, input_spec.preparation)
+    silent = Quarantine()
+    if preparation.get("trim_db"):
+        manifest, silent = _without_silence(manifest, preparation["trim_db"], single=single)
+    found = AudioSet.from_manifest(
         manifest,
         sample_rate=rate,
         duration_s=10.0 if window is None else None,
@@ -139,7 +161,21 @@ def read_recordings(path: Root, *, sample_rate: int, input_spec: InputSpec | Non
         channels=channels,
         label="label" if all(len(row.labels) == 1 for row in manifest) else None,
         on_error="quarantine",
+        bandwidth_hz=preparation.get("bandwidth_hz"),
     )
+    entries = silent.entries + found.quarantine.entries
+    return replace(found, quarantine=Quarantine(entries, silent.total or found.quarantine.total))
+
+
+def _without_silence(manifest: Manifest, trim_db: float, *, single: bool = False) -> tuple[Manifest, Quarantine]:
+    """`trim_silence`, with an error where nothing is left, and an account where something is not."""
+    kept, silent = trim_silence(manifest, below_db=trim_db)
+    if silent and single:
+        raise AudioError(*silent.entries[0])
+    if not len(kept):
+        raise ValueError(f"{manifest.name}: {silent}")
+    tell(manifest.name, silent)
+    return kept, silent
 
 
 def _format(spec: InputSpec | None, sample_rate: int, channels: Literal["mono"] | int) -> tuple[int, Literal["mono"] | int]:
@@ -149,7 +185,7 @@ def _format(spec: InputSpec | None, sample_rate: int, channels: Literal["mono"] 
     return int(spec.sample_rate or sample_rate), "mono" if spec.channels == 1 else spec.channels
 
 
-def _parts(
+def manifest_parts(
     root: Root | Sequence[Root] | None,
     test: Root | Sequence[Root] | None,
     layout: str,
@@ -159,6 +195,11 @@ def _parts(
     by: str | None,
     seed: int,
 ) -> Parts:
+    """Train and test rows as `load_recordings` describes; `opened` makes a manifest of a root and a layout.
+
+    Raises:
+        ValueError: nothing given, a split column without train, or a leak between train and test.
+    """
     if root is None or (isinstance(root, Sequence) and not root):
         raise ValueError("no recordings given: data.root=FOLDER, a manifest, or an open set by name (`antiphon data list`)")
     whole = opened(root, layout)
@@ -187,8 +228,13 @@ def _with_split(whole: Manifest, name: str) -> Manifest | None:
     return whole.take(rows, name=f"{whole.name} {name}") if rows else None
 
 
-def _open_all(roots: Root | Sequence[Root], layout: str, layouts: Layouts) -> Manifest:
-    """One manifest of all that `roots` names."""
+def open_recordings(roots: Root | Sequence[Root], layout: str = "auto", layouts: Layouts = MappingProxyType({})) -> Manifest:
+    """One manifest of all that `roots` names; `layout` and `layouts` as in `load_recordings`.
+
+    Raises:
+        ValueError: an unknown layout.
+        FileNotFoundError: a path that does not exist.
+    """
     if isinstance(roots, str | Path):
         return _open(roots, layout, layouts)
     found = [_open(root, layout, layouts) for root in roots]
@@ -197,10 +243,10 @@ def _open_all(roots: Root | Sequence[Root], layout: str, layouts: Layouts) -> Ma
 
 def _open(root: Root, layout: str, layouts: Layouts) -> Manifest:
     path = Path(root).expanduser()
-    if layout != "auto":
-        if layout not in layouts:
-            raise ValueError(f"unknown layout {layout!r}: use auto, {', '.join(layouts)}")
+    if layout in layouts:
         return layouts[layout](path)
+    if layout != "auto":
+        raise ValueError(f"unknown layout {layout!r}: use {', '.join(dict.fromkeys(('auto', *layouts)))}")
     if path.exists() or path.suffix or len(path.parts) > 1:
         return read_manifest(path)
     from antiphon.common.data.open_data import SOURCES, open_manifest
@@ -217,7 +263,7 @@ def _labels(row: Row, label: str | None) -> Sequence[str]:
     return row.labels if label == "label" else [value] if value else []
 
 
-def _classes(manifests: Parts, label: str | None) -> tuple[str, ...]:
+def class_names(manifests: Parts, label: str | None) -> tuple[str, ...]:
     """The labels of both parts; none where not every recording has one."""
     rows = [row for part in manifests if part for row in part]
     tags = label == "label" and any(len(row.labels) > 1 for row in rows)
@@ -226,7 +272,8 @@ def _classes(manifests: Parts, label: str | None) -> tuple[str, ...]:
     return sorted_names(name for row in rows for name in _labels(row, label))
 
 
-def _check_labels(manifests: Parts, label: str | None) -> None:
+def check_labels(manifests: Parts, label: str | None) -> None:
+    """Raise a ValueError unless every row has one label, of two classes at least."""
     for part in manifests:
         bare = [row.path for row in part or () if len(_labels(row, label)) != 1]
         if part and bare:
@@ -234,5 +281,5 @@ def _check_labels(manifests: Parts, label: str | None) -> None:
                 f"{part.name}: {len(bare)} of {len(part)} recordings do not have exactly one label (first: {bare[0]}): put the "
                 "files of each class into a sub-folder of its own, or give a manifest with a column `label`"
             )
-    if len(_classes(manifests, label)) < 2:
+    if len(class_names(manifests, label)) < 2:
         raise ValueError(f"{manifests[0].name} has fewer than two classes: a probe needs at least two")

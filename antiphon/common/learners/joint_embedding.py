@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from antiphon.common.data.batch import SignalBatch, View
+from antiphon.common.data.batch import SignalBatch, View, context_rows
 from antiphon.common.distributed import mean_over_ranks
 from antiphon.common.encoder import Encoder
 from antiphon.common.grad_cache import BatchNorms, batch_norms, cached_loss
@@ -32,7 +32,8 @@ class JointEmbedding(pl.LightningModule):
     `views` maps standardised signals (B, C, T), lengths (B,) and keyed randomness to views; `head` maps embeddings to projections
     (None: the embeddings themselves), and is left out where the objective reads none; `predictor` maps projections to predictions
     and `twin` gives targets, for objectives that want them (without a twin, targets are the learner's own projections, without
-    gradient); `averaging` keeps averaged weights beside the encoder, and these are then what is saved and evaluated;
+    gradient); `averaging` keeps averaged weights beside the encoder, and these are then what is saved and evaluated, or, with
+    `save_twin`, those of the twin (DINO);
     `pair_mining` weighs each example's loss.
 
     With `chunk_size` the encoder sees that many examples at a time, so that memory does not grow with the batch; head, predictor
@@ -51,6 +52,7 @@ class JointEmbedding(pl.LightningModule):
         twin: MomentumTwin | None = None,
         optimizer: OptimizerSettings | None = None,
         averaging: AveragedWeights | None = None,
+        save_twin: bool = False,
         pair_mining: BadPairMining | None = None,
         chunk_size: int | None = None,
         batch_norm: BatchNorms = "refuse",
@@ -63,6 +65,8 @@ class JointEmbedding(pl.LightningModule):
             raise ValueError(f"{type(objective).__name__} needs a predictor after the head: add predictor=mlp")
         if twin is not None and "targets" not in needs:
             raise ValueError(f"{type(objective).__name__} uses no targets, so the twin would do nothing: leave it out with ~twin")
+        if save_twin and (twin is None or averaging is not None):
+            raise ValueError("save_twin needs a twin and no averaging: use an objective with a twin, such as dino or moco")
         if chunk_size is not None and chunk_size < 1:
             raise ValueError(f"chunk_size is {chunk_size}: use the number of examples to encode at a time, or null for all")
         self.encoder = encoder
@@ -72,6 +76,7 @@ class JointEmbedding(pl.LightningModule):
         self.twin = twin
         self.objective = objective
         self.averaging = averaging
+        self.save_twin = save_twin
         self.pair_mining = pair_mining
         self.views = views
         self.settings = optimizer or OptimizerSettings()
@@ -83,7 +88,9 @@ class JointEmbedding(pl.LightningModule):
 
     @property
     def trained_encoder(self) -> Encoder:
-        """What the run is for: the averaged encoder where weights are averaged, else the encoder itself."""
+        """What the run is for: the averaged encoder where weights are averaged, the twin's with `save_twin`, else the encoder."""
+        if self.save_twin and self.twin is not None:
+            return _as_encoder(self.twin.encoder)
         if self.averaging is None:
             return self.encoder
         return _as_encoder(self.averaging.module)
@@ -99,9 +106,9 @@ class JointEmbedding(pl.LightningModule):
 
     def outputs(self, batch: SignalBatch, views: Sequence[View]) -> ViewOutputs:
         """Run encoder and head on every view, and whatever else the objective needs."""
-        return self._finish(batch, views, [self._encode(self.encoder, view) for view in views])
+        return self._finish(batch, views, [self._encode(self.encoder, view, batch.context) for view in views])
 
-    def _encode(self, encoder: Encoder, view: View) -> Encoded:
+    def _encode(self, encoder: Encoder, view: View, context: Mapping[str, Any] | None = None) -> Encoded:
         """What the objective needs of one view from the encoder, by name: embeddings, frames, stages."""
         needs, encoded = self.objective.needs, {}
         if "stages" in needs:
@@ -111,7 +118,7 @@ class JointEmbedding(pl.LightningModule):
         elif "frames" in needs and view.shared is not None:  # some encoders leave the others out before their costliest layers
             whole = encoder.encode_kept(view.signals, view.lengths, mask=view.mask, keep=view.shared)
         else:
-            whole = encoder.encode(view.signals, view.lengths, mask=view.mask)
+            whole = encoder.encode(view.signals, view.lengths, mask=view.mask, context=context or None)
         if "frames" in needs or POOLED.isdisjoint(needs):  # something must be there for the monitor to compare
             encoded["frames"] = whole
         if not POOLED.isdisjoint(needs):
@@ -132,18 +139,25 @@ class JointEmbedding(pl.LightningModule):
             projections=projections,
             stages=[[tensor for name, tensor in view.items() if name.startswith("stage")] for view in encoded if "stages" in needs],
             predictions=[] if self.predictor is None else [self.predictor(projection) for projection in projections],
-            targets=self._targets(views, projections) if "targets" in needs else [],
+            targets=self._targets(batch, views, projections) if "targets" in needs else [],
             labels=batch.labels,
+            groups=batch.groups,
             random=self.randomness(batch).fold("objective"),
+            step=batch.step,
         )
 
     @torch.no_grad()
-    def _targets(self, views: Sequence[View], projections: Sequence[Tensor]) -> list[Tensor]:
+    def _targets(self, batch: SignalBatch, views: Sequence[View], projections: Sequence[Tensor]) -> list[Tensor]:
+        views, projections = views[: self.objective.target_views], projections[: self.objective.target_views]
         if self.twin is None:
             return [projection.detach() for projection in projections]
         encoder = _as_encoder(self.twin.encoder)
         chunks = self._chunks(len(views[0].signals))
-        return [self.twin.head(torch.cat([self._encode(encoder, view[rows])["embeddings"] for rows in chunks])) for view in views]
+
+        def embeddings(view: View, rows: slice) -> Tensor:
+            return self._encode(encoder, view[rows], context_rows(batch.context, rows))["embeddings"]
+
+        return [self.twin.head(torch.cat([embeddings(view, rows) for rows in chunks])) for view in views]
 
     def _chunks(self, examples: int) -> list[slice]:
         size = self.chunk_size or examples
@@ -177,7 +191,8 @@ class JointEmbedding(pl.LightningModule):
 
         def encode(rows: slice) -> list[Tensor]:
             with batch_norms(self.encoder, self.batch_norm):
-                encoded = [self._encode(self.encoder, view[rows]) for view in views]
+                context = context_rows(batch.context, rows)
+                encoded = [self._encode(self.encoder, view[rows], context) for view in views]
             names[:] = [list(view) for view in encoded]
             return [tensor for view in encoded for tensor in view.values()]
 

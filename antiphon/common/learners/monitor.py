@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from antiphon.common.data.batch import SignalBatch
 from antiphon.common.data.loader import BatchSource
 from antiphon.common.evaluation.geometry import PairSimilarity, collapse_reasons, is_collapsed, positive_negative_similarity, rankme
+from antiphon.common.learners.cross_modal import Batch, CrossModal, halves
 from antiphon.common.learners.joint_embedding import JointEmbedding
 from antiphon.common.objectives.base import ViewOutputs
 from antiphon.common.random import seeded_scope, shuffled
@@ -74,15 +74,15 @@ class Monitor(pl.Callback):
             self._look(trainer, pl_module, batch.step + 1)
 
     def _look(self, trainer: pl.Trainer, pl_module: pl.LightningModule, step: int) -> None:
-        if not isinstance(pl_module, JointEmbedding):
-            raise TypeError(f"Monitor watches a JointEmbedding, got {type(pl_module).__name__}")
+        if not isinstance(pl_module, JointEmbedding | CrossModal):
+            raise TypeError(f"Monitor watches a JointEmbedding or a CrossModal, got {type(pl_module).__name__}")
         snapshot, embeddings = take_snapshot(pl_module, self.source.batch(self.rows), step, reference=self.reference)
         reference = self.reference
         self.reference = embeddings if reference is None else reference
         self.history.append(snapshot)
         for logger in trainer.loggers:
             logger.log_metrics(snapshot.metrics, step=step)
-        if snapshot.metrics.get("collapsed") and trainer.is_global_zero:
+        if snapshot.metrics.get("collapsed") and reference is not None and trainer.is_global_zero:  # what is untrained did not collapse
             from rich.console import Console
 
             Console(stderr=True).print(
@@ -102,27 +102,35 @@ class Monitor(pl.Callback):
 
 @torch.no_grad()
 def take_snapshot(
-    learner: JointEmbedding, batch: SignalBatch, step: int, *, reference: Tensor | None = None
+    learner: JointEmbedding | CrossModal, batch: Batch, step: int, *, reference: Tensor | None = None
 ) -> tuple[Snapshot, Tensor]:
     """Measure the encoder in training on `batch`, without a trace in its state. Returns the embeddings (B, D) too.
 
     Embeddings count as collapsed when they are all alike, or have shrunk to a point beside `reference`, those before training.
     """
     batch = replace(batch.to(learner.device), epoch=0, step=0)
+    signals = halves(batch)[0]
     was_training = learner.training
     learner.eval()
     with seeded_scope(learner.seed, "monitor"):
-        embeddings = learner.encoder.embed(batch.signals, batch.lengths).float().cpu()
-        sides = [side.float() for side in compared(learner.outputs(batch, learner.make_views(batch)))[:2]]
+        embeddings = learner.encoder.embed(signals.signals, signals.lengths, context=signals.context or None).float().cpu()
+        sides = [side.float() for side in compared(_outputs(learner, batch))[:2]]
     learner.train(was_training)
     if len(embeddings) < 2:
         return Snapshot(step, {}), embeddings
     metrics = {"rankme": float(rankme(embeddings)), "collapsed": float(is_collapsed(embeddings, reference=reference))}
-    if "label" in batch.labels:
-        metrics["online_probe"] = leave_one_out_accuracy(embeddings, batch.labels["label"].cpu())
+    if "label" in signals.labels:
+        metrics["online_probe"] = leave_one_out_accuracy(embeddings, signals.labels["label"].cpu())
     if len(sides) < 2 or len(sides[0]) < 2:
         return Snapshot(step, metrics), embeddings
     return Snapshot(step, metrics, positive_negative_similarity(sides[0], sides[1], bins=100)), embeddings
+
+
+def _outputs(learner: JointEmbedding | CrossModal, batch: Batch) -> ViewOutputs:
+    if isinstance(learner, CrossModal):
+        return learner.outputs(batch, learner.make_views(batch))
+    (whole, _) = halves(batch)
+    return learner.outputs(whole, learner.make_views(whole))
 
 
 def compared(outputs: ViewOutputs) -> Sequence[Tensor]:

@@ -13,6 +13,7 @@ from antiphon.common.objectives.group_whitening import WhitenedCSE, group_whiten
 from antiphon.common.objectives.hard_negatives import hcl
 from antiphon.common.objectives.hierarchical import Hierarchical, hierarchical
 from antiphon.common.objectives.info_nce import dcl, info_nce, nt_xent
+from antiphon.common.objectives.margins import LearnedMargin, ScheduledMargin, SimoMargin, cosine_margin, simo_margin
 from antiphon.common.objectives.mean_shifted import MeanShifted, mean_shifted
 from antiphon.common.objectives.mochi import MoCHi, mochi
 from antiphon.common.objectives.moco import MoCo, MoCoV3, moco, moco_v3
@@ -36,7 +37,7 @@ from antiphon.common.objectives.sogclr import ISogCLR, SogCLR, isogclr, sogclr
 from antiphon.common.objectives.sorting import groco
 from antiphon.common.objectives.supervised import SupCon, supcon
 from antiphon.common.objectives.supremix import SupReMix, supremix
-from antiphon.common.objectives.temperature import LearnedScale
+from antiphon.common.objectives.temperature import LearnedScale, PlainScale
 from antiphon.common.objectives.uniformity import align_uniform, alignment, cross_uniformity, uniformity
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "FeatureTransformation",
     "Hierarchical",
     "ISogCLR",
+    "LearnedMargin",
     "LearnedScale",
     "MeanShifted",
     "MoCHi",
@@ -56,10 +58,13 @@ __all__ = [
     "MoCoV3",
     "Objective",
     "PairObjective",
+    "PlainScale",
     "ProtoCLR",
+    "ScheduledMargin",
     "SelfDistillation",
     "SepCLR",
     "SigLip",
+    "SimoMargin",
     "SogCLR",
     "StageSoftContrast",
     "SupCon",
@@ -75,6 +80,7 @@ __all__ = [
     "cacr",
     "clip",
     "conr",
+    "cosine_margin",
     "cosine_weights",
     "cpc",
     "cross_uniformity",
@@ -104,6 +110,7 @@ __all__ = [
     "rep_relu",
     "sepclr",
     "siglip",
+    "simo_margin",
     "simsiam",
     "sinkhorn",
     "soft_instance_weights",

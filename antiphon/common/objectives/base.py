@@ -17,6 +17,7 @@ from antiphon.common.data.loader import BatchSource
 from antiphon.common.random import KeyedRandom
 
 if TYPE_CHECKING:
+    from antiphon.common.classifier import Classifier
     from antiphon.common.encoder import Encoder
 
 
@@ -24,10 +25,12 @@ if TYPE_CHECKING:
 class ViewOutputs:
     """What the learner computed from the views of one batch; only the fields that the objective `needs` are filled.
 
-    `index` (B,): rows in the training set. Each list has one entry a view: `frames` (B, T', D), cut to the part that the views
-    share where they share one; `embeddings` (B, D); `projections` (B, P), the head's output; `stages`, lists of (B, T_k, D_k);
-    `predictions` (B, P), the predictor's output; `targets` (B, P), without gradient: the projections of the moving-average twin,
-    or the learner's own where there is no twin. `random`: streams of this batch for objectives that draw (TS-TCC's time stamp).
+    `index` (B,): rows in the training set; `groups` (B,) int64: which examples belong together. Each list has one entry a view:
+    `frames` (B, T', D), cut to the part that the views share where they share one; `embeddings` (B, D); `projections` (B, P), the
+    head's output; `stages`, lists of (B, T_k, D_k); `predictions` (B, P), the predictor's output; `targets` (B, P), without
+    gradient: the projections of the moving-average twin, or the learner's own where there is no twin. `random`: streams of this
+    batch for objectives that draw (TS-TCC's time stamp).
+    `step`: how many updates came before this one, for objectives that follow a schedule.
     """
 
     index: Tensor
@@ -39,7 +42,9 @@ class ViewOutputs:
     predictions: Sequence[Tensor] = ()
     targets: Sequence[Tensor] = ()
     labels: Mapping[str, Tensor] = field(default_factory=dict)
+    groups: Tensor | None = None
     random: KeyedRandom | None = None
+    step: int = 0
 
 
 def labels_of(outputs: ViewOutputs, name: str = "label") -> Tensor:
@@ -74,6 +79,7 @@ class Objective(nn.Module, ABC):
     """
 
     needs: tuple[str, ...] = ("projections",)
+    target_views: int | None = None  # how many views, the first ones, it wants `targets` of; None: all
 
     def prepare(self, train: BatchSource) -> None:
         """Called once before training with the training set, for what depends on the data (SoftCLT's distances)."""
@@ -83,6 +89,10 @@ class Objective(nn.Module, ABC):
 
     def after_update(self) -> None:
         """Called after every optimiser step, for constraints on parameters (a clamped temperature, unit prototypes)."""
+
+    def classifier(self, encoder: Encoder) -> Classifier | None:
+        """`encoder` with the classifier that was trained beside it; None for objectives that train none (nearly all)."""
+        return None
 
     @abstractmethod
     def forward(self, outputs: ViewOutputs) -> Tensor:

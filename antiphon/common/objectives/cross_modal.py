@@ -15,7 +15,7 @@ from antiphon.common.objectives.base import Objective, PairObjective, ViewOutput
 from antiphon.common.objectives.info_nce import info_nce
 from antiphon.common.objectives.precision import full_precision
 from antiphon.common.objectives.rows import Reduction, column_mask, gathered_views, reduce_rows
-from antiphon.common.objectives.temperature import LearnedScale
+from antiphon.common.objectives.temperature import LearnedScale, PlainScale
 from antiphon.common.objectives.uniformity import align_uniform
 from antiphon.common.tiled import logsumexp_both_ways, softplus_sum
 
@@ -24,24 +24,51 @@ Exchange = Literal["ring", "gather"]
 PairWeights = Callable[[Tensor, Tensor], Tensor]
 
 
+def _same_group(groups: Tensor, own: Tensor) -> Tensor | None:
+    """Of each of this rank's rows (B,) the places of the others of its group among all ranks' rows: (B, k), filled up with -1."""
+    everyone = gather(groups, with_grad=False)
+    ordered, order = everyone.sort(stable=True)
+    first, behind = torch.searchsorted(ordered, groups), torch.searchsorted(ordered, groups, right=True)
+    largest = int((behind - first).max()) if len(groups) else 0
+    if largest < 2:
+        return None
+    places = first[:, None] + torch.arange(largest, device=groups.device)
+    columns = order[places.clamp(max=len(order) - 1)]
+    return torch.where((places < behind[:, None]) & (columns != own[:, None]), columns, -1)
+
+
 @full_precision
-def clip(first: Tensor, second: Tensor, *, scale: float | Tensor, tiled: bool = False, reduction: Reduction = "mean") -> Tensor:
+def clip(
+    first: Tensor,
+    second: Tensor,
+    *,
+    scale: float | Tensor,
+    groups: Tensor | None = None,
+    normalize: bool = True,
+    tiled: bool = False,
+    reduction: Reduction = "mean",
+) -> Tensor:
     """CLIP's and CLAP's loss (Radford et al., ICML 2021): each row has to find its partner in the other modality, both ways.
 
     Rows (B, D) and (B, D) are L2-normalised here; `scale` multiplies cosines, 1 / temperature. The mean over both directions of two
     one-way InfoNCE losses, candidates from all ranks. There is no bias: a softmax does not see it. `tiled` never holds the
     similarities; on one process both directions share one pass.
 
+    `groups` (B,) int64: rows of one group (windows of one recording, which share a report) are no negatives of each other; they are
+    left out of each other's denominators, on whichever rank they are. ``normalize=False`` takes dot products of rows as they come,
+    as EEG-CLIP's released code does.
+
     Returns:
         A scalar, or with reduction "none" this rank's losses (2B,), first to second before second to first.
     """
-    local, everyone, own = gathered_views(first, second)
-    if tiled and world_size() == 1:
+    local, everyone, own = gathered_views(first, second, normalize=normalize)
+    ignore = None if groups is None else _same_group(groups, own)
+    if tiled and ignore is None and world_size() == 1:
         scaled = local[0] * scale
         positives = (scaled * local[1]).sum(dim=-1)
         return reduce_rows(torch.cat(logsumexp_both_ways(scaled, local[1])) - positives.repeat(2), reduction)
-    there = info_nce(local[0], everyone[1], positives=own, temperature=1.0 / scale, tiled=tiled, reduction="none")
-    back = info_nce(local[1], everyone[0], positives=own, temperature=1.0 / scale, tiled=tiled, reduction="none")
+    options: dict[str, Any] = {"positives": own, "ignore": ignore, "temperature": 1.0 / scale, "tiled": tiled, "reduction": "none"}
+    there, back = info_nce(local[0], everyone[1], **options), info_nce(local[1], everyone[0], **options)
     return reduce_rows(torch.cat((there, back)), reduction)
 
 
@@ -135,7 +162,7 @@ def siglip(
 class _LearnedScalePairs(PairObjective):
     """A function of two views whose `scale` is learned."""
 
-    def __init__(self, function: Callable[..., Tensor], scale: LearnedScale, **options: Any) -> None:
+    def __init__(self, function: Callable[..., Tensor], scale: LearnedScale | PlainScale, **options: Any) -> None:
         super().__init__(function, **options)
         self.scale = scale
 
@@ -150,6 +177,10 @@ class _LearnedScalePairs(PairObjective):
 class Clip(_LearnedScalePairs):
     """`clip` with a learned scale: 1 / `temperature` at first, never outside [1, `highest_scale`].
 
+    With `ignore_same_group` the examples of one group are no negatives of each other. ``normalize=False`` and
+    ``exponential_scale=False`` together are EEG-CLIP's released form: dot products of rows as they come, and a scale that begins at
+    ln(1 / `temperature`) and is used without exp and without bounds.
+
     The weights add `align_uniform`'s terms, which close the gap between the modalities: alignment, the mean of both uniformities
     and cross-modal uniformity (all 1 in the structure of Fahim et al., 2024). With any of them there is no loss per example.
     """
@@ -159,18 +190,32 @@ class Clip(_LearnedScalePairs):
         *,
         temperature: float = 0.07,
         highest_scale: float = 100.0,
+        ignore_same_group: bool = False,
+        normalize: bool = True,
+        exponential_scale: bool = True,
         alignment_weight: float = 0.0,
         uniformity_weight: float = 0.0,
         cross_weight: float = 0.0,
         tiled: bool = False,
     ) -> None:
-        super().__init__(clip, LearnedScale(1.0 / temperature, highest=highest_scale), tiled=tiled)
+        start = 1.0 / temperature
+        scale = LearnedScale(start, highest=highest_scale) if exponential_scale else PlainScale(math.log(start))
+        super().__init__(clip, scale, normalize=normalize, tiled=tiled)
+        self.ignore_same_group = ignore_same_group
         self.gap_weights = {
             "alignment_weight": alignment_weight,
             "uniformity_weight": uniformity_weight,
             "cross_weight": cross_weight,
         }
         self.tiled = tiled
+
+    def _over_pairs(self, outputs: ViewOutputs, **options: Any) -> Tensor:
+        if self.ignore_same_group and outputs.groups is None:
+            raise ValueError(
+                "ignore_same_group needs groups, but the training set has none: give its manifest a column `group`, or say "
+                "objective.ignore_same_group=false"
+            )
+        return super()._over_pairs(outputs, groups=outputs.groups if self.ignore_same_group else None, **options)
 
     def forward(self, outputs: ViewOutputs) -> Tensor:
         """The scalar loss of a batch."""

@@ -214,12 +214,12 @@ class Dino(Objective):
         if not 0.0 <= center_decay < 1.0 or teacher_views < 1:
             raise ValueError(f"dino needs 0 <= center_decay < 1 and teacher_views >= 1, got {center_decay} and {teacher_views}")
         self.student_temperature, self.teacher_temperature = student_temperature, teacher_temperature
-        self.center_decay, self.teacher_views = center_decay, teacher_views
+        self.center_decay, self.target_views = center_decay, teacher_views
         self.register_buffer("center", torch.zeros(projection_dim))
 
     def forward(self, outputs: ViewOutputs) -> Tensor:
         """The scalar loss of a batch."""
-        targets = outputs.targets[: self.teacher_views]
+        targets = outputs.targets[: self.target_views]
         losses = [
             dino(
                 student,

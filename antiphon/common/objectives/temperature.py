@@ -31,3 +31,21 @@ class LearnedScale(nn.Module):
     def clamp(self) -> None:
         """Bring the scale back between its bounds."""
         self.log_scale.clamp_(*self.bounds)
+
+
+class PlainScale(nn.Module):
+    """A scale that is learned as it stands, without a logarithm and without bounds: EEG-CLIP's released code.
+
+    There the initial value is ln(1 / 0.07) = 2.66, CLIP's logarithm, taken for the scale itself.
+    """
+
+    def __init__(self, initial: float) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(float(initial)))
+
+    def forward(self) -> Tensor:
+        """The scale, a 0-dimensional tensor."""
+        return self.scale
+
+    def clamp(self) -> None:
+        """Nothing: this scale goes where it likes."""

@@ -5,9 +5,11 @@ from antiphon.common.plots.results import comparison_plot, confusion_plot, few_l
 from antiphon.common.plots.signals import anomaly_scores, view_examples
 from antiphon.common.plots.style import figure_to_data_uri
 from antiphon.common.plots.training import FlaggedPair, curves, flagged_pairs, similarity_histograms
+from antiphon.common.plots.zero_shot import ScoredRecording, scores_over_time
 
 __all__ = [
     "FlaggedPair",
+    "ScoredRecording",
     "anomaly_scores",
     "comparison_plot",
     "confusion_plot",
@@ -17,6 +19,7 @@ __all__ = [
     "figure_to_data_uri",
     "flagged_pairs",
     "project",
+    "scores_over_time",
     "similarity_histograms",
     "view_examples",
 ]

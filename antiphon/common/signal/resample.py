@@ -22,6 +22,24 @@ def resampled_length(length: int, from_rate: int, to_rate: int) -> int:
     return (2 * length * to_rate + from_rate) // (2 * from_rate)
 
 
+def limit_bandwidth(waves: Tensor, sample_rate: int, bandwidth_hz: float) -> Tensor:
+    """Take away what lies above `bandwidth_hz`, by resampling (..., T) waves to twice that and back: (..., T).
+
+    What recordings of a low sampling rate lack, others then lack too. Waves whose rate is no higher are returned as they are.
+
+    Raises:
+        ValueError: a bandwidth that is not positive.
+    """
+    lower = round(2 * bandwidth_hz)
+    if lower < 1:
+        raise ValueError(f"bandwidth_hz must be positive, got {bandwidth_hz}: 4000 is that of a telephone")
+    if lower >= sample_rate:
+        return waves
+    size = waves.shape[-1]
+    limited = resample(resample(waves, sample_rate, lower), lower, sample_rate)
+    return torch.nn.functional.pad(limited, (0, max(0, size - limited.shape[-1])))[..., :size]
+
+
 def resample(waves: Tensor, from_rate: int, to_rate: int) -> Tensor:
     """Band-limited resampling of (..., T) float waves to (..., `resampled_length`).
 

@@ -55,7 +55,19 @@ from antiphon.common.data.manifest import Manifest, Row
 from antiphon.common.random import KeyedRandom
 from antiphon.common.signal.noise_bank import NoiseBank
 from antiphon.common.signal.response_bank import ResponseBank
+from antiphon.domains.eeg.augmentations import (
+    ChannelReflection,
+    FrequencyShift,
+    NarrowBandStop,
+    RandomReference,
+    SensorRotation,
+    SmoothTimeMask,
+)
+from antiphon.domains.speaker_verification.augmentations import Babble, OneOf
 from antiphon.domains.time_series.augmentations import Jitter, MagnitudeWarp, Permutation, Scaling, TimeWarp, WindowSlice
+
+ELECTRODES = ("F3", "C3", "Cz", "C4", "F4")
+PLACES = ((-0.5, 0.6, 0.6), (-0.7, 0.0, 0.7), (0.0, 0.0, 1.0), (0.7, 0.0, 0.7), (0.5, 0.6, 0.6))
 
 
 @cache
@@ -138,8 +150,16 @@ CASES = {
     "window slice": Case(lambda p: WindowSlice((0.5, 0.9), p=p), moves_time=True),
     "permutation": Case(lambda p: Permutation((2, 8), p=p), moves_time=True),
     "strong": Case(lambda p: Compose([Permutation((2, 8)), Jitter(0.8)], p=p), moves_time=True),
+    "one of several": Case(lambda p: OneOf([Gain((-6.0, 6.0)), AdditiveNoise((5.0, 20.0))], p=p)),
+    "babble": Case(lambda p: Babble(bank(), (5.0, 9.0), voices=(1, 3), category="a", p=p)),
+    "reflection": Case(lambda p: ChannelReflection(ELECTRODES, pairs=(("F3", "F4"), ("C3", "C4")), p=p), moves_time=True),
+    "random reference": Case(lambda p: RandomReference(p=p)),
+    "sensor rotation": Case(lambda p: SensorRotation(positions=PLACES, degrees=60.0, p=p)),
+    "frequency shift": Case(lambda p: FrequencyShift((-50.0, 50.0), sample_rate=1000, p=p)),
+    "narrow band stop": Case(lambda p: NarrowBandStop(sample_rate=1000, width_hz=100.0, edge_hz=50.0, p=p)),
+    "smooth time mask": Case(lambda p: SmoothTimeMask((0.01, 0.02), sample_rate=1000, edge_s=0.001, p=p)),
 }
-NOT_RANDOM = {"polarity", "time reverse"}  # with p = 1 there is nothing left to draw
+NOT_RANDOM = {"polarity", "time reverse", "reflection"}  # with p = 1 there is nothing left to draw
 every_case = pytest.mark.parametrize("name", CASES)
 
 LENGTHS = torch.tensor([57, 64, 30, 41, 64, 12])

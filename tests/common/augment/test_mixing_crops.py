@@ -91,3 +91,14 @@ def test_a_batch_shorter_than_the_window_is_padded() -> None:
     view = CroppedViews(64, [Gain((0.0, 0.0))])(torch.ones(50, 1, 40), torch.full((50,), 40), keyed())[0]
     assert bool((view.signals[..., :40] == 1).all()) and bool((view.signals[..., 40:] == 0).all())
     assert bool((view.lengths == 40).all())
+
+
+def test_short_examples_may_start_again_until_the_window_is_full() -> None:
+    times = torch.arange(40.0).expand(50, 1, -1)
+    signals = times.masked_fill((torch.arange(40) >= LENGTHS[:, None])[:, None], float("nan"))
+    (view,) = CroppedViews(24, [Gain((0.0, 0.0))], short="repeat")(signals, LENGTHS, keyed())
+    assert bool((view.lengths == 24).all()) and view.signals.shape == (50, 1, 24)
+    steps = view.signals[:, 0].diff() % LENGTHS[:, None]
+    assert bool((steps == 1).all())
+    long = LENGTHS >= 24
+    assert bool((view.signals[long, 0].diff() == 1).all()) and len(view.signals[~long, 0, 0].unique()) > 5

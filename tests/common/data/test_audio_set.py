@@ -205,3 +205,17 @@ def test_a_checked_manifest_is_not_opened_again(folder: Path) -> None:
 def test_what_makes_no_set_is_refused(folder: Path, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         made(folder, **options)
+
+
+def test_windows_of_a_limited_bandwidth_are_cut_from_the_whole(tmp_path: Path) -> None:
+    write_audio(tmp_path / "a.wav", 0.2 * torch.rand(1, 9000) - 0.1, 8000)
+    options: dict[str, Any] = {"sample_rate": 8000, "window": 1000, "bandwidth_hz": 1500.0}
+    data = AudioSet.from_manifest(read_manifest(tmp_path), **options)
+    whole = data.recording(0)
+    assert whole.shape == (1, 9000)
+    for start in (0, 1234, 8500):
+        torch.testing.assert_close(data.recording(0, start=start, size=1000), whole[:, start : start + 1000], atol=1e-3, rtol=0)
+    held = AudioSet.from_manifest(read_manifest(tmp_path), **options, cache=True)
+    assert torch.equal(held.recording(0), whole)
+    spectrum = torch.fft.rfft(whole[0]).abs()
+    assert spectrum[int(1600 / 8000 * 9000) :].max() < 0.01 * spectrum.max()

@@ -146,3 +146,20 @@ def test_views_are_made_in_full_precision_under_autocast() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         (view, _) = made.make_views(batch())
     assert view.signals.dtype == torch.float32
+
+
+def test_an_objective_says_how_many_views_it_wants_targets_of_and_which_step_it_is() -> None:
+    objective = Towards()
+    objective.target_views = 1
+    module = learner(objective, AugmentedViews([Jitter(0.1)] * 3), predictor=ProjectionHead(4, 8))
+    outputs = module.outputs(replace(batch(), step=17), module.make_views(batch()))
+    assert len(outputs.predictions) == 3 and len(outputs.targets) == 1 and outputs.step == 17
+
+
+def test_the_twin_may_be_what_is_saved() -> None:
+    plain = learner(Towards(), predictor=ProjectionHead(4, 8))
+    twin = MomentumTwin(plain.encoder, plain.head, decay=0.9, steps=10)
+    module = learner(Towards(), predictor=ProjectionHead(4, 8), twin=twin, save_twin=True)
+    assert module.trained_encoder is twin.encoder
+    with pytest.raises(ValueError, match="save_twin needs a twin"):
+        learner(PairObjective(nt_xent), save_twin=True)

@@ -218,6 +218,65 @@ def test_objectives_are_their_functions_with_published_defaults() -> None:
     torch.testing.assert_close(halves, 2.0 * clip(first, second, scale=2.0), rtol=1e-6, atol=0.0)
 
 
+GROUPS = torch.tensor([0, 0, 1, 2, 1, 0])
+
+
+def grouped_loop(first: Tensor, second: Tensor, scale: float, groups: list[int]) -> float:
+    """CLIP where rows of one group are left out of each other's denominators."""
+    total = 0.0
+    for table in (cosines(first, second), cosines(second, first)):
+        for i, row in enumerate(table):
+            kept = [j for j in range(len(row)) if j == i or groups[j] != groups[i]]
+            total += cross_entropy([scale * row[j] for j in kept], [float(j == i) for j in kept])
+    return total / (2 * len(first))
+
+
+@pytest.mark.parametrize("tiled", [False, True])
+def test_clip_without_negatives_of_the_same_group(tiled: bool) -> None:
+    first, second = views()
+    loss = clip(first, second, scale=3.0, groups=GROUPS, tiled=tiled)
+    assert loss.item() == pytest.approx(grouped_loop(first, second, 3.0, GROUPS.tolist()), rel=1e-9)
+    alone = clip(first, second, scale=3.0, groups=torch.arange(6), tiled=tiled)
+    torch.testing.assert_close(alone, clip(first, second, scale=3.0))
+    order = torch.tensor([3, 1, 5, 0, 4, 2])
+    torch.testing.assert_close(clip(first[order], second[order], scale=3.0, groups=GROUPS[order], tiled=tiled), loss)
+
+
+@pytest.mark.parametrize("tiled", [False, True])
+def test_one_group_has_nothing_to_learn(tiled: bool) -> None:
+    first, second = (view.requires_grad_() for view in views())
+    loss = clip(first, second, scale=3.0, groups=torch.zeros(6, dtype=torch.int64), tiled=tiled)
+    loss.backward()
+    assert loss.item() == 0.0 and first.grad is not None and not first.grad.any()
+
+
+def test_groups_reach_clip_through_the_outputs() -> None:
+    first, second = views()
+    given = ViewOutputs(index=torch.arange(6), projections=[first, second], groups=GROUPS)
+    objective = Clip(ignore_same_group=True)
+    torch.testing.assert_close(objective(given), clip(first, second, scale=1 / 0.07, groups=GROUPS), rtol=1e-6, atol=0.0)
+    assert objective(given) < Clip()(given)
+    assert objective.per_example(given)[3] == Clip().per_example(given)[3]  # alone in its group
+    with pytest.raises(ValueError, match="ignore_same_group=false"):
+        objective(outputs())
+
+
+def test_eeg_clips_released_form() -> None:
+    """Dot products of rows as they come; the scale starts at ln(1 / 0.07), is used as it is, and has no bounds."""
+    given = outputs()
+    first, second = given.projections
+    objective = Clip(normalize=False, exponential_scale=False)
+    logits = math.log(1 / 0.07) * first @ second.T
+    expected = -0.5 * sum(logits.log_softmax(dim=dim).diagonal().mean() for dim in (0, 1))
+    torch.testing.assert_close(objective(given), expected, rtol=1e-6, atol=0.0)
+    with torch.no_grad():
+        objective.scale.scale.fill_(-5.0)
+    objective.after_update()
+    assert objective.scale().item() == -5.0
+    unit = [F.normalize(view, dim=-1) for view in (first, second)]
+    torch.testing.assert_close(clip(*unit, scale=3.0, normalize=False), clip(first, second, scale=3.0))
+
+
 def test_clip_with_gap_terms() -> None:
     given = ViewOutputs(index=torch.arange(2), projections=[TOY_A, TOY_B])
     objective = Clip(temperature=0.5, alignment_weight=1.0, uniformity_weight=1.0)

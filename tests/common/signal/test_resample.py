@@ -1,10 +1,12 @@
 """Resampling against the exact answer for band-limited signals."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 
-from antiphon.common.signal.resample import resample, resampled_length
+from antiphon.common.signal.resample import limit_bandwidth, resample, resampled_length
 
 PAIRS = [(44_100, 16_000), (48_000, 16_000), (16_000, 44_100), (22_050, 44_100), (44_100, 48_000)]
 
@@ -63,3 +65,16 @@ def test_a_length_that_ends_on_half_a_sample() -> None:
     """soxr rounds some of these down."""
     for length in (11_040, 16_160, 5_600):
         assert resample(torch.randn(length), 48_000, 22_050).shape == (resampled_length(length, 48_000, 22_050),)
+
+
+@pytest.mark.parametrize("size", [1, 777, 8001])
+def test_a_limited_bandwidth_keeps_what_lies_below_and_nothing_above(size: int) -> None:
+    times = torch.arange(size) / 16_000
+    low, high = (torch.sin(2 * math.pi * pitch_hz * times) for pitch_hz in (1000.0, 5000.0))
+    limited = limit_bandwidth((low + high)[None], 16_000, 4000.0)
+    assert limited.shape == (1, size)
+    if size > 5000:
+        torch.testing.assert_close(limited[0, 1000:-1000], low[1000:-1000], atol=1e-3, rtol=0)
+    assert torch.equal(limit_bandwidth(low[None], 16_000, 8000.0), low[None])
+    with pytest.raises(ValueError, match="bandwidth_hz must be positive"):
+        limit_bandwidth(low[None], 16_000, 0.0)

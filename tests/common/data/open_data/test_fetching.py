@@ -150,8 +150,8 @@ def test_the_catalogue_is_complete_and_knows_its_names() -> None:
         find_source("freepat")
 
 
-@pytest.mark.skipif("ANTIPHON_DOWNLOADS" not in os.environ, reason="set ANTIPHON_DOWNLOADS=1 to download packages (13 MB)")
-@pytest.mark.parametrize("name", ["kajongg", "pykanto"])
+@pytest.mark.skipif("ANTIPHON_DOWNLOADS" not in os.environ, reason="set ANTIPHON_DOWNLOADS=1 to download packages (14 MB)")
+@pytest.mark.parametrize("name", ["kajongg", "pykanto", "biosig-motor-imagery"])
 def test_the_real_packages_hold_what_the_catalogue_says(name: str, tmp_path: Path) -> None:
     source = find_source(name)
     about = describe(fetch(name, cache=tmp_path))

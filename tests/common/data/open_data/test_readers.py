@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from antiphon.common.data.manifest import Row
-from antiphon.common.data.open_data import instruments, music, sounds, speech
+from antiphon.common.data.open_data import eeg, instruments, music, sounds, speech
 from antiphon.common.data.open_data.gus_patch import Note
 
 Lay = Callable[[dict[str, bytes | str]], Path]
@@ -190,3 +190,28 @@ def test_music_takes_artists_from_tags_names_or_folders(lay: Lay) -> None:
     frets = lay({"d/sectoid/Feelings/song.ogg": b"", "d/sectoid/Feelings/guitar.ogg": b""}) / "d"
     stems = list(music.read_fretsonfire(frets))
     assert {row.extra["stem"] for row in stems} == {"guitar", "backing"} and len({row.group for row in stems}) == 1
+
+
+def test_biosig_is_kept_without_the_name_in_its_header(lay: Lay) -> None:
+    header = b"GDF 1.25" + b"Sorgenfrei, I".ljust(80) + b"\0" * 168
+    folder = lay({"sample.gdf": header + b"samples"})
+    (row,) = eeg.read_biosig(folder)
+    written = Path(row.path).read_bytes()
+    assert b"Sorgenfrei" not in written and written[88:] == header[88:] + b"samples" and row.extra["subject"] == "biosig"
+    (folder / "sample.gdf").write_bytes(b"EDF" + header)
+    with pytest.raises(ValueError, match="is no GDF 1 file"):
+        list(eeg.read_biosig(folder))
+
+
+def test_neurokit_trials_become_arrays_with_texts(lay: Lay) -> None:
+    lines = [
+        f"{trial},{word},{time},{trial}e-6,{time}e-6"
+        for trial, word in enumerate(("audio/left", "visual/right"))
+        for time in (-0.5, 0.0, 0.5)
+    ]
+    (row,) = eeg.read_neurokit_erp(lay({"data.csv": "\n".join(["Label,Condition,Time,EEG 001,EEG 002", *lines])}))
+    with np.load(row.path) as held:
+        assert held["signals"].shape == (2, 2, 3) and held["sample_rate"] == 2.0 and held["start_s"] == -0.5
+        np.testing.assert_allclose(held["signals"][1], [[1, 1, 1], [-0.5, 0, 0.5]], rtol=1e-6)
+        assert held["labels"].tolist() == ["audio/left", "visual/right"] and held["names"].tolist() == ["EEG 001", "EEG 002"]
+        assert held["texts"][1] == "a checkerboard in the right half of the visual field"

@@ -1,0 +1,57 @@
+"""What speaker encoders hear: a log-mel spectrogram, each band centred and scaled over the time of its utterance."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from antiphon.common.data.batch import length_mask
+from antiphon.common.signal.spectral import LogMel, MelSpec, frame_lengths
+
+
+class SpeakerFeatures(nn.Module):
+    """Log-mel bands, each with mean 0 and deviation 1 over the frames of the utterance: what a channel adds to a band is gone.
+
+    Power spectra of Hamming windows of 25 ms every 10 ms, an FFT of 512 points at 16 kHz (other rates: the power of two from the
+    window on); `mels` bands, ln(x + 1e-6). Without gradient and in float32. Beyond an utterance's ends is silence, where torchaudio
+    mirrors: so one of any length has frames, the same alone as in a padded batch.
+    """
+
+    def __init__(self, *, sample_rate: int, mels: int = 40) -> None:
+        super().__init__()
+        window, hop = round(0.025 * sample_rate), round(0.01 * sample_rate)
+        self.spec = MelSpec(
+            sample_rate=sample_rate,
+            bands=mels,
+            n_fft=1 << (window - 1).bit_length(),
+            window_size=window,
+            hop=hop,
+            window="hamming",
+            pad_mode="constant",
+            log="ln",
+            floor=1e-6,
+        )
+        self.log_mel = LogMel(self.spec)
+
+    def frame_lengths(self, lengths: Tensor) -> Tensor:
+        """How many frames an utterance of `lengths` (B,) samples has: (B,)."""
+        return frame_lengths(lengths, self.spec)
+
+    @torch.no_grad()
+    def forward(self, waves: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Waves (B, 1, T) -> (B, 1, mels, T // hop + 1); 0 in frames behind an utterance of `lengths` (B,) samples."""
+        if lengths is None:
+            maps = self.log_mel(waves)
+            return _scaled(maps - maps.mean(dim=-1, keepdim=True), maps.shape[-1])
+        inside = length_mask(lengths, waves.shape[-1])[:, None]
+        maps = self.log_mel(waves.masked_fill(~inside, 0.0))
+        frames = self.frame_lengths(lengths)
+        outside = ~length_mask(frames, maps.shape[-1])[:, None, None]
+        count = frames.view(-1, 1, 1, 1)
+        mean = maps.masked_fill(outside, 0.0).sum(dim=-1, keepdim=True) / count
+        return _scaled((maps - mean).masked_fill(outside, 0.0), count)
+
+
+def _scaled(centred: Tensor, count: Tensor | int) -> Tensor:
+    """Divided by the deviation over time; the smallest of them is that of instance norm, sqrt(1e-5)."""
+    return centred * (centred.square().sum(dim=-1, keepdim=True) / count + 1e-5).rsqrt()

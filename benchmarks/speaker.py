@@ -1,0 +1,348 @@
+"""Speaker verification learnt without labels from open voices, beside what was never trained on them and what is stronger.
+
+    python benchmarks/speaker.py --quick         one seed, the main rows, few steps: under 10 minutes on 2 cores
+    python benchmarks/speaker.py --full          3 seeds, every row: hours are printed at its end
+    python benchmarks/speaker.py --throughput    utterances a second of simclr_am, and where a step's time goes
+
+Encoders learn from ktuberling, tuxpaint and asterisk-en (49 voices) and are tried on klettres (20 identities) and kajongg (4):
+other packages, so no voice is in both. Everything is read at 8 kHz, which evens out bandwidths; silence at the ends is cut off.
+
+Trials: every pair of 20 x 12 klettres recordings, drawn by the seed; every pair of kajongg's German calls, and of its default ones:
+these are trials within one language. On klettres every identity has a language and a room of its own. So an oracle that knows just
+the language makes no error there, and 50 % within kajongg's languages; "pauses" shows what the room alone gives away: the mean
+spectrum of the quietest tenth of the frames of a recording, before trimming.
+
+Rows that nobody trained: MFCC (mean and deviation over time, each dimension centred and scaled over the trials' recordings), random
+Fast ResNet-34. Stronger: Resemblyzer (pip install --no-deps Resemblyzer; pip install webrtcvad-wheels), trained on thousands of
+speakers. Finished runs are kept in --store.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from importlib.util import find_spec
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, NamedTuple
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two runs side by side finish sooner than one on two threads
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from antiphon.common.evaluation.intervals import mean_interval, paired_difference
+from antiphon.common.report import Difference, Table, terminal_table
+
+RATE, CROP_S, BATCH = 8000, 1.0, 64
+TRAIN, TEST = ("ktuberling", "tuxpaint", "asterisk-en"), ("klettres", "kajongg")
+CLIPS = 12  # of each klettres identity
+STEPS = {"full": 600, "quick": 100}
+TRIALS = ("klettres", "kajongg de", "kajongg default")
+
+Recipe = tuple[str, tuple[str, ...]]
+NT_XENT = "objective.margin="
+METHODS: dict[str, Recipe] = {
+    "SimCLR": ("simclr_am", (f"{NT_XENT}0.0",)),
+    "SimCLR, AM 0.05": ("simclr_am", (f"{NT_XENT}0.05",)),
+    "SimCLR, AM 0.1": ("simclr_am", (f"{NT_XENT}0.1",)),
+    "SimCLR, AM 0.2": ("simclr_am", (f"{NT_XENT}0.2",)),
+    "AM 0.1, one side": ("simclr_am", (f"{NT_XENT}0.1", "+objective.symmetric=false")),
+    "AM 0.1, no augmentation": ("simclr_am", (f"{NT_XENT}0.1", "views.augmentation.strategy=none")),
+    "supervised AAM": ("supervised_aam", ()),
+}
+QUICK = ("SimCLR", "SimCLR, AM 0.1", "supervised AAM")
+UNTRAINED = "untrained"
+
+
+class Job(NamedTuple):
+    """One run: `method` from `seed`, with the steps of `size`."""
+
+    method: str
+    seed: int
+    size: str
+
+
+# ---- data
+
+DATA: dict[str, Any] = {}  # read once, before the workers are forked
+
+
+def load_voices(size: str) -> None:
+    """Training and test recordings, decoded; and the test recordings before trimming."""
+    from antiphon.common.data.open_data import fetch
+    from antiphon.domains.speaker_verification.data import load
+
+    for name in (*TRAIN, *TEST):
+        fetch(name)
+    options: dict[str, Any] = {"sample_rate": RATE, "duration_s": 4.0, "trim_db": 40.0, "shortest_s": 0.4, "cache": True}
+    train, test = load(list(TRAIN), list(TEST), **options)
+    DATA["train"], DATA["test"] = train, test
+    kept = {row.path for row in test.manifest} if test else set()
+    _, whole = load("asterisk-en", list(TEST), sample_rate=RATE, duration_s=4.0, cache=True)
+    assert whole is not None
+    places = {row.path: place for place, row in enumerate(whole.manifest)}
+    order = [places[row.path] for row in test.manifest] if test else []
+    DATA["untrimmed"] = whole.subset(order)
+    print(f"{len(train)} training and {len(kept)} test recordings", file=sys.stderr)
+
+
+def trial_rows(kind: str, seed: int) -> NDArray[np.int64]:
+    """The test recordings of a set of trials."""
+    rows = [DATA["test"].manifest[row] for row in DATA["test"].rows.tolist()]
+    if kind != "klettres":
+        language = kind.split()[1]
+        found = [n for n, row in enumerate(rows) if row.speaker.startswith("kajongg") and row.extra["language"] == language]
+        return np.asarray(found)
+    voices = sorted({row.speaker for row in rows if row.speaker.startswith("klettres")})
+    random = np.random.default_rng(seed)
+    mine = [np.asarray([n for n, row in enumerate(rows) if row.speaker == voice]) for voice in voices]
+    return np.concatenate([random.choice(places, CLIPS, replace=False) for places in mine if len(places) >= CLIPS])
+
+
+# ---- embeddings
+
+Embed = Callable[[NDArray[np.int64]], NDArray[np.float32]]
+
+
+def _pauses(rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Mean log spectrum of the quietest tenth of each recording's frames, at least one."""
+    import torch
+
+    from antiphon.common.signal.spectral import LogMel, MelSpec
+
+    log_mel = LogMel(MelSpec(sample_rate=RATE, bands=40, n_fft=256, hop=80, log="ln", floor=1e-10))
+    found = []
+    for row in rows.tolist():
+        frames = log_mel(DATA["untrimmed"].recording(int(DATA["untrimmed"].rows[row]))[None])[0, 0]  # (40, T)
+        quiet = torch.argsort(frames.mean(dim=0))[: max(1, frames.shape[1] // 10)]
+        found.append(frames[:, quiet].mean(dim=1).numpy())
+    return np.stack(found)
+
+
+def _mfcc(rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    import torch
+
+    from antiphon.common.signal.spectral import MelSpec, mfcc
+
+    spec = MelSpec(sample_rate=RATE, bands=40, n_fft=256, hop=80)
+    found = []
+    for waves in _waves(rows):
+        frames = mfcc(torch.from_numpy(waves)[None, None], spec)[0, 0]
+        found.append(torch.cat((frames.mean(dim=1), frames.std(dim=1))).numpy())
+    return np.stack(found)
+
+
+def _resemblyzer(rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    from contextlib import redirect_stdout
+
+    import torch
+    from resemblyzer import VoiceEncoder
+
+    from antiphon.common.signal.resample import resample
+
+    with redirect_stdout(sys.stderr):
+        encoder = VoiceEncoder("cpu")
+    waves = (resample(torch.from_numpy(wave)[None, None], RATE, 16_000)[0, 0].numpy() for wave in _waves(rows))
+    return np.stack([encoder.embed_utterance(wave) for wave in waves])
+
+
+def _waves(rows: NDArray[np.int64]) -> list[NDArray[np.float32]]:
+    return [DATA["test"].recording(int(DATA["test"].rows[row]))[0].numpy() for row in rows.tolist()]
+
+
+def _encoder(encoder: Any) -> Embed:
+    from antiphon.common.evaluation.embedding import embed_recordings
+
+    return lambda rows: embed_recordings(encoder, DATA["test"].subset(rows))
+
+
+def _scaled(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+    return (embeddings - embeddings.mean(axis=0)) / embeddings.std(axis=0).clip(1e-6)
+
+
+# ---- one run
+
+
+def run_job(job: Job) -> dict[str, Any]:
+    """Scores by row and metric, and seconds."""
+    start = time.monotonic()
+    found = {row: _scores(embed, job.seed) for row, embed in _embedders(job).items()}
+    return {**job._asdict(), "rows": found, "seconds": time.monotonic() - start}
+
+
+def _embedders(job: Job) -> dict[str, Embed]:
+    if job.method != UNTRAINED:
+        return {job.method: _encoder(_pretrained(job))}
+    from antiphon.common.random import seeded_scope
+    from antiphon.models import create_encoder
+
+    with seeded_scope(job.seed, "initial weights"):
+        random = create_encoder("fast_resnet34", sample_rate=RATE).eval()
+    rows: dict[str, Embed] = {
+        "pauses": lambda chosen: _scaled(_pauses(chosen)),
+        "MFCC": lambda chosen: _scaled(_mfcc(chosen)),
+        "random Fast ResNet-34": _encoder(random),
+    }
+    return rows | ({"Resemblyzer": _resemblyzer} if find_spec("resemblyzer") else {})
+
+
+def _scores(embed: Embed, seed: int) -> dict[str, float]:
+    from antiphon.common.evaluation.verification import AllPairs, scoring_vectors, summarize
+
+    found: dict[str, float] = {}
+    for kind in TRIALS:
+        rows = trial_rows(kind, seed)
+        speakers = [DATA["test"].manifest[int(DATA["test"].rows[row])].speaker for row in rows]
+        scores = AllPairs(scoring_vectors(embed(rows)), np.asarray(speakers)).scores()
+        result = summarize(scores)
+        found |= {f"{kind} EER %": 100 * result.eer, f"{kind} minDCF": result.min_dcf}
+        if kind == "klettres":
+            found["cosine gap"] = float(scores.targets.mean() - scores.nontargets.mean())
+    return found
+
+
+def _pretrained(job: Job) -> Any:
+    from antiphon.run.pretrain import pretrain_set
+
+    recipe, overrides = METHODS[job.method]
+    crops = [CROP_S] if recipe == "supervised_aam" else [CROP_S, CROP_S]
+    settings = [
+        f"encoder.sample_rate={RATE}",
+        f"views.crop_s={crops}",
+        f"training.batch_size={BATCH}",
+        "training.epochs=null",
+        f"training.steps={STEPS[job.size]}",
+        "training.trainer.precision=bf16-mixed",
+    ]
+    with tempfile.TemporaryDirectory() as scratch:
+        name = f"speaker_verification/{recipe}"
+        return pretrain_set(name, DATA["train"], [*settings, *overrides], seed=job.seed, folder=scratch).eval()
+
+
+# ---- all runs
+
+
+def run_all(jobs: Sequence[Job], store: Path, workers: int) -> dict[Job, dict[str, Any]]:
+    """Results of all jobs; those in `store` are read, the others run and are appended to it."""
+    done: dict[Job, dict[str, Any]] = {}
+    if store.exists():
+        for line in store.read_text().splitlines():
+            entry = json.loads(line)
+            done[Job(*(entry[name] for name in Job._fields))] = entry
+    missing = [job for job in jobs if job not in done]
+    if missing:
+        load_voices(missing[0].size)
+        with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:  # the recordings are in memory once
+            for job, result in zip(missing, pool.map(run_job, missing), strict=True):
+                done[job] = result
+                with store.open("a") as file:
+                    file.write(json.dumps(result) + "\n")
+                print(f"{job.method} seed {job.seed}: {result['seconds']:.0f} s", file=sys.stderr)
+    return {job: done[job] for job in jobs}
+
+
+CLAIMS = (
+    ("margin", "SimCLR, AM 0.05", "SimCLR"),
+    ("margin", "SimCLR, AM 0.1", "SimCLR"),
+    ("margin", "SimCLR, AM 0.2", "SimCLR"),
+    ("both sides", "SimCLR, AM 0.1", "AM 0.1, one side"),
+    ("augmentation", "SimCLR, AM 0.1", "AM 0.1, no augmentation"),
+    ("learning", "SimCLR, AM 0.1", "random Fast ResNet-34"),
+    ("learning", "SimCLR, AM 0.1", "MFCC"),
+    ("the aim", "SimCLR, AM 0.1", "Resemblyzer"),
+)
+
+
+def tables(results: dict[Job, dict[str, Any]]) -> list[Table]:
+    """All rows, then the claims as differences within a seed."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for job in sorted(results, key=lambda job: job.seed):
+        for row, metrics in results[job]["rows"].items():
+            for metric, value in metrics.items():
+                found.setdefault(row, {}).setdefault(metric, []).append(value)
+    metrics = list(next(iter(found.values())))
+    rows: list[list[Any]] = [[row, *(mean_interval(values[metric]) for metric in metrics)] for row, values in found.items()]
+    claims: list[list[Any]] = []
+    for what, one, other in CLAIMS:
+        if one in found and other in found:
+            pairs = [
+                Difference(paired_difference(found[one][f"{kind} EER %"], found[other][f"{kind} EER %"]), True) for kind in TRIALS
+            ]
+            claims.append([what, f"{one} minus {other}", *pairs])
+    return [Table("trials", ["", *metrics], rows), Table("EER, difference in points", ["claim", "rows", *TRIALS], claims)]
+
+
+# ---- throughput
+
+
+def throughput(steps: int = 30) -> Table:
+    """Utterances a second of simclr_am (Fast ResNet-34, 2-s crops at 16 kHz), and the share of a step in data and views."""
+    import torch
+
+    from antiphon.common.data.loader import KeyedLoader
+    from antiphon.domains.speaker_verification.data import load
+    from antiphon.run.build import build_learner
+    from antiphon.run.config import compose
+
+    train, _ = load("kajongg", test_share=0, duration_s=4.0, cache=True)
+    config = compose(
+        "speaker_verification/simclr_am", [f"training.batch_size={BATCH}", f"training.steps={steps}", "training.epochs=null"]
+    )
+    learner, _ = build_learner(config, train, seed=0)
+    optimizer = torch.optim.Adam(learner.parameters())
+    times: dict[str, list[float]] = {"data": [], "views": [], "rest": []}
+    for batch in KeyedLoader(train, batch_size=BATCH, steps=steps):
+        marks = [time.perf_counter()]
+        train.batch(batch.index.numpy())  # once more, where the clock can see it
+        marks.append(time.perf_counter())
+        with torch.no_grad():
+            views = learner.make_views(batch)
+        marks.append(time.perf_counter())
+        optimizer.zero_grad()
+        learner.objective(learner.outputs(batch, views)).backward()
+        optimizer.step()
+        marks.append(time.perf_counter())
+        for name, seconds in zip(times, np.diff(marks).tolist(), strict=True):
+            times[name].append(seconds)
+    middle = {name: float(np.median(values[3:])) for name, values in times.items()}
+    whole = sum(middle.values())
+    cells = [[f"{BATCH / whole:.0f}", *(f"{100 * part / whole:.1f} %" for part in middle.values())]]
+    title = f"simclr_am, batch {BATCH}, {torch.get_num_threads()} thread(s)"
+    return Table(title, ["utterances a second", "data", "augmentation", "network and update"], cells)
+
+
+def main() -> None:
+    """Parse, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quick", action="store_true")
+    size.add_argument("--full", action="store_true")
+    size.add_argument("--throughput", action="store_true")
+    parser.add_argument("--methods", nargs="+", choices=tuple(METHODS), help="only these")
+    parser.add_argument("--seeds", type=int, help="how many (default 1 or 3)")
+    parser.add_argument("--store", type=Path, default=Path("benchmarks/runs-speaker.jsonl"), help="where finished runs are kept")
+    parser.add_argument("--workers", type=int, default=2, help="runs side by side")
+    options = parser.parse_args()
+    console = Console(width=200)
+    if options.throughput:
+        console.print(terminal_table(throughput()))
+        return
+    seeds, chosen = options.seeds or (3 if options.full else 1), "full" if options.full else "quick"
+    methods = options.methods or (tuple(METHODS) if options.full else QUICK)
+    jobs = [Job(method, seed, chosen) for seed in range(seeds) for method in (UNTRAINED, *methods)]
+    results = run_all(jobs, options.store, options.workers)
+    for table in tables(results):
+        console.print(terminal_table(table))
+    console.print(f"{sum(result['seconds'] for result in results.values()) / 3600:.2f} core hours")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,12 @@
+"""The reference with labels: a softmax over the training speakers with an additive angular margin.
+
+python recipes/speaker_verification/supervised_aam.py data.root=MY_FOLDER
+python recipes/speaker_verification/supervised_aam.py --help
+"""
+
+import sys
+
+from antiphon.cli import main
+
+if __name__ == "__main__":
+    main(["pretrain", "speaker_verification/supervised_aam", *sys.argv[1:]])
