@@ -20,6 +20,9 @@ EXTRA_OF = {
     "moabb": "eeg",
     "numba": "time-series",
     "omegaconf": "train",
+    "onnx": "export",
+    "onnxruntime": "export",
+    "onnxscript": "export",
     "pandas": "time-series",
     "pyarrow": "time-series",
     "pyroomacoustics": "audio",
@@ -95,6 +98,9 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_zero_shot(commands.add_parser("zero-shot", help="say what is in recordings, by labels in words"))
 
+    _add_spot(commands)
+    _add_export(commands)
+
     add = commands.add_parser("info", help="say what a run or an encoder is")
     add.add_argument("run", help="a run folder, an encoder folder, or a Hugging Face repository id")
 
@@ -151,6 +157,40 @@ def _add_zero_shot(add: argparse.ArgumentParser) -> None:
     add.add_argument("--json", action="store_true", help="print JSON, with the scores of every window")
     add.add_argument("--plot", type=Path, metavar="FILE", help="draw scores over time: out.png, out.svg, out.pdf")
     add.add_argument("--device", help="cpu, cuda, cuda:1, mps (default: cuda if there is one)")
+
+
+def _add_spot(commands: Any) -> None:
+    """`antiphon spot --query hey.wav [more.wav ...] RUN long_recording.wav`."""
+    add = commands.add_parser(
+        "spot",
+        help="find a word in a long recording, from one to five examples of it",
+        usage="antiphon spot --query EXAMPLE [EXAMPLE ...] RUN RECORDING [options]",
+    )
+    add.add_argument(
+        "places", nargs="*", metavar="RUN RECORDING", help="a run or encoder folder, or a repository id; and the file to search"
+    )
+    add.add_argument("--query", nargs="+", action="extend", required=True, metavar="EXAMPLE", help="recordings of the word alone")
+    add.add_argument("--threshold", type=float, help="least score, a cosine (default: from the scores of the recording)")
+    add.add_argument("--top", type=int, help="at most so many, the best")
+    add.add_argument(
+        "--compare", choices=("dtw", "pooled"), help="align frames, or one embedding a window (default: dtw where there are frames)"
+    )
+    add.add_argument("--window-s", type=float, help="pooled: length of the window (default: the median of the examples)")
+    add.add_argument("--hop-s", type=float, help="pooled: from one window to the next (default: a tenth of it)")
+    add.add_argument(
+        "--trim-db", type=float, default=40.0, help="cut silence off the examples, so far below their loudest; 0: not (default 40)"
+    )
+    add.add_argument("--json", action="store_true", help="print JSON, times in seconds")
+
+
+def _add_export(commands: Any) -> None:
+    """`antiphon export RUN --format onnx|torch -o FILE`."""
+    add = commands.add_parser("export", help="write an encoder as one file for other programs: ONNX, or torch.export")
+    add.add_argument("run", help="a run folder, an encoder folder, or a Hugging Face repository id")
+    add.add_argument("--format", choices=("onnx", "torch"), default="onnx", help="default onnx")
+    add.add_argument("-o", "--output", type=Path, help="FILE.onnx or FILE.pt2 (default: encoder.onnx, encoder.pt2)")
+    add.add_argument("--samples", type=int, help="for signals of one length only (default: any, where the encoder can)")
+    add.add_argument("--tolerance", type=float, default=1e-4, help="largest difference, relative to an embedding (default 1e-4)")
 
 
 def _add_data_actions(actions: Any) -> None:

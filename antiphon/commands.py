@@ -141,6 +141,20 @@ def embed(options: Namespace) -> None:
     console.print(f"{count} embeddings of {dimensions} dimensions in {options.output}", highlight=False)
 
 
+def spot(options: Namespace) -> None:
+    """Find a word in a long recording."""
+    from antiphon.spot_command import run
+
+    run(options)
+
+
+def export(options: Namespace) -> None:
+    """Write an encoder as one file for other programs."""
+    from antiphon.export_command import run
+
+    run(options)
+
+
 def info(options: Namespace) -> None:
     """Say what an encoder is, what it expects, and what was measured."""
     from antiphon.common.hub import model_facts

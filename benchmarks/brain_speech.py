@@ -8,8 +8,8 @@ Every listener hears all segments of 3 s. A segment's 16 features are sums of si
 twenty an electrode jumps by 20 mV (`antiphon.domains.eeg.data.simulation`). 70 % of the segments are learnt from, 20 % are tested,
 for all listeners the same. Top-k: the share of test trials whose segment is among the k best of all test segments.
 
-The network is the published one with fewer channels, trained by the recipe `eeg/brain_speech` with larger steps. A seed draws data, split,
-initial weights and order; differences are taken within a seed. Finished runs are kept in --store.
+The network is the published one with fewer channels, trained by the recipe `eeg/brain_speech` at a higher rate. A seed draws data,
+split, initial weights and order; differences are taken within a seed. Finished runs are kept in --store.
 """
 
 from __future__ import annotations
@@ -36,12 +36,18 @@ from rich.console import Console
 from antiphon.common.evaluation.intervals import mean_interval, paired_difference
 from antiphon.common.report import Difference, Table, terminal_table
 
-SIZES = {"quick": {"subjects": 3, "segments": 200}, "full": {"subjects": 4, "segments": 400}}
+SIZES: dict[str, dict[str, Any]] = {"quick": {"subjects": 3, "segments": 200}, "full": {"subjects": 4, "segments": 400}}
 STEPS = {"quick": 200, "full": 400}
 RATE = 64.0
 NOISE = 10.0  # times the response
 POPS, HEIGHT_UV = 0.1, 20_000.0  # share of trials in which an electrode jumps, and by how much
-SMALL = ("encoder.attention_channels=32", "encoder.channels=48", "encoder.frequencies=8", "training.batch_size=64", "optimizer.lr=0.001")
+SMALL = (
+    "encoder.attention_channels=32",
+    "encoder.channels=48",
+    "encoder.frequencies=8",
+    "training.batch_size=64",
+    "optimizer.lr=0.001",
+)
 ROWS: dict[str, tuple[str, ...]] = {
     "untrained": (),
     "regression": ("objective=eeg/speech_regression",),
@@ -84,7 +90,7 @@ def artefacts(shape: tuple[int, ...], seed: int) -> NDArray[np.float32]:
 
 def load_set(job: Job) -> tuple[Any, Any]:
     """Training and test set; no segment is in both."""
-    from antiphon.domains.eeg.brain_speech import cut_parts, listening_from_trials
+    from antiphon.domains.eeg.brain_speech import Cut, cut_parts, listening_from_trials
     from antiphon.domains.eeg.data.simulation import simulate_speech
 
     heard = simulate_speech(**SIZES[job.size], sample_rate=RATE, noise=NOISE, seed=job.seed)
@@ -98,10 +104,10 @@ def load_set(job: Job) -> tuple[Any, Any]:
         heard.segment,
         sample_rate=RATE,
         names=heard.names,
-        clamp=None if job.row.startswith("no clamp") else 20.0,
         name="simulated",
     )
-    return cut_parts(listening, at="grid", seed=job.seed)
+    cut = Cut(clamp=None if job.row.startswith("no clamp") else 20.0)
+    return cut_parts(listening, cut=cut, at="grid", seed=job.seed)
 
 
 def run_job(job: Job) -> dict[str, Any]:
@@ -147,7 +153,7 @@ def tables(results: dict[Job, dict[str, Any]]) -> list[Table]:
         for metric, value in results[job]["scores"].items():
             found.setdefault(job.row, {}).setdefault(metric, []).append(value)
     metrics = ("top_10", "top_5", "top_1", "chance_top_10", "segments")
-    cells = [[row, *(mean_interval(found[row][metric]) for metric in metrics)] for row in ROWS if row in found]
+    cells: list[list[Any]] = [[row, *(mean_interval(found[row][metric]) for metric in metrics)] for row in ROWS if row in found]
     claims: list[list[Any]] = [
         [better, worse, Difference(paired_difference(found[better]["top_10"], found[worse]["top_10"]))]
         for better, worse in CLAIMS
@@ -168,7 +174,9 @@ def main() -> None:
     size.add_argument("--full", action="store_true")
     parser.add_argument("--rows", nargs="+", choices=tuple(ROWS), default=tuple(ROWS), help="only these rows")
     parser.add_argument("--seeds", type=int, help="how many (default 1 or 3)")
-    parser.add_argument("--store", type=Path, default=Path("benchmarks/runs-brain-speech.jsonl"), help="where finished runs are kept")
+    parser.add_argument(
+        "--store", type=Path, default=Path("benchmarks/runs-brain-speech.jsonl"), help="where finished runs are kept"
+    )
     parser.add_argument("--workers", type=int, default=2, help="runs side by side")
     options = parser.parse_args()
     chosen = "full" if options.full else "quick"

@@ -1,7 +1,7 @@
 """Motor imagery: an open recording of 40 trials, and simulated lateralised trials of several subjects with MVCNet's ablations.
 
-    python benchmarks/eeg_motor_imagery.py --quick     fewer seeds, subjects and epochs: under 10 minutes on 2 cores
-    python benchmarks/eeg_motor_imagery.py --full      5 seeds, published numbers of epochs: about an hour and a half on one core
+    python benchmarks/eeg_motor_imagery.py --quick     2 seeds, fewer subjects and epochs: about 8 minutes on one core
+    python benchmarks/eeg_motor_imagery.py --full      5 seeds, 100 epochs (50 on simulated trials): about an hour on one core
 
 * `recording`: the sample of Debian's octave-biosig (`antiphon data fetch biosig-motor-imagery`): one subject, 20 trials left and 20
   right, three electrodes over the motor cortex (taken for C3, Cz and C4 by what they show), 8 to 32 Hz at 128 Hz, half a second to
@@ -221,8 +221,8 @@ def main(*, quick: bool, parts: list[str]) -> None:
     if "recording" in parts:
         console.print(terminal_table(recording(seeds=2 if quick else 5, epochs=30 if quick else 100)))
     if "simulated" in parts:
-        few, many = {"subjects": 2, "trials": 40}, {"subjects": 4, "trials": 60}
-        console.print(terminal_table(simulated(**(few if quick else many), seeds=2 if quick else 5, epochs=20 if quick else 100)))
+        few, many = {"subjects": 2, "trials": 40}, {"subjects": 4, "trials": 40}
+        console.print(terminal_table(simulated(**(few if quick else many), seeds=2 if quick else 5, epochs=20 if quick else 50)))
 
 
 if __name__ == "__main__":

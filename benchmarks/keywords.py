@@ -7,9 +7,9 @@ Needs `antiphon data fetch kajongg klettres ktuberling qabcs asterisk-en tuxpain
 pyopen-wakeword ai-edge-litert`. Words: the calls of kajongg in German and in its default voices (41 and 42 words, 4 speakers),
 English letters (klettres twice, qabcs, asterisk), English digits (tuxpaint twice, asterisk). Silence is trimmed (30 dB). Every
 ordered pair of speakers: the words of one are looked up among those of the other, the nearest wins. Encoders are pretrained without
-labels on the other voices; nobody who is tested, in any language, is among them. The peer is openWakeWord's frozen speech embedding
-(96 numbers for each 0.78 s, every 80 ms), which was trained on a very large corpus. "3-shot" looks words up among all other speakers
-(as many as there are, at most 3 recordings a word). Finished runs are kept in --store.
+labels on the other voices; nobody who is tested, in any language, is among them. The peer is openWakeWord's frozen speech
+embedding (96 numbers for each 0.78 s, every 80 ms), which was trained on a very large corpus. "3-shot" looks words up among all
+other speakers (at most 3 recordings a word). Finished runs are kept in --store.
 """
 
 from __future__ import annotations
@@ -42,24 +42,15 @@ SOURCES = ("kajongg", "klettres", "ktuberling", "qabcs", "asterisk-en", "tuxpain
 TESTED = ("klettres-en", "klettres-en_GB", "qabcs-en", "asterisk-Allison", "tuxpaint-en", "tuxpaint-en_GB")
 TASKS = ("calls-de", "calls", "letters", "digits")
 WAYS: tuple[Comparison, ...] = ("pooled", "concatenated", "dtw")
-METHODS = ("features", "peer", "random", "frames", "cab", "simclr", "cpc_frames", "supervised", "cab-claims")
+METHODS = ("features", "peer", "random", "frames", "cab", "simclr", "cpc_frames", "supervised")
 ONCE = ("features", "peer")  # nothing is drawn
 ENCODERS = {"frames": "aligned_frames", "cab": "cab", "simclr": "cab", "cpc_frames": "cpc"}
 DURATION_S = {"frames": 1.6, "cab": 1.25, "simclr": 1.25, "cpc_frames": 1.28}
 STEPS = {
-    "full": {"frames": 600, "cab": 400, "simclr": 400, "cpc_frames": 200, "claims": 300},
-    "quick": {"frames": 150, "cab": 60, "simclr": 60, "cpc_frames": 30, "claims": 40},
+    "full": {"frames": 600, "cab": 400, "simclr": 400, "cpc_frames": 200},
+    "quick": {"frames": 150, "cab": 60, "simclr": 60, "cpc_frames": 30},
 }
 OVERRIDES = {"cpc_frames": ["encoder.channels=128"]}  # a quarter of the work
-NO_SPEED, NO_GAIN = "views.speed=[1.0,1.0]", "views.gain_db=[0.0,0.0]"
-NO_RECONSTRUCTION = ["objective.reconstruction=0", "objective.reconstruction_augmented=0"]
-CLAIMS = {
-    "speed and volume": [],
-    "speed": [NO_GAIN],
-    "volume": [NO_SPEED],
-    "likeness and reconstruction": ["objective.dual_weight=0"],
-    "likeness alone": [*NO_RECONSTRUCTION, "objective.dual_weight=0"],
-}
 
 
 class Job(NamedTuple):
@@ -146,6 +137,11 @@ def cosine_distances(rows: Sequence[Any]) -> NDArray[np.floating]:
     return 1.0 - units @ units.T
 
 
+def add_scores(rows: dict[str, dict[str, float]], name: str, distances: Any, task: str) -> None:
+    """Put the scores of one way to compare into its row."""
+    rows.setdefault(name, {}).update({f"{task} {metric}": value for metric, value in scores(distances, task).items()})
+
+
 def encoder_rows(name: str, encoder: Any) -> dict[str, dict[str, float]]:
     """All ways to compare, on all tasks."""
     from antiphon.domains.keyword_spotting.evaluation import word_distances
@@ -153,8 +149,7 @@ def encoder_rows(name: str, encoder: Any) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
     for task in TASKS:
         for way in WAYS:
-            for metric, value in scores(word_distances(encoder, task_set(task), compare=way), task).items():
-                found.setdefault(f"{name}, {way}", {})[f"{task} {metric}"] = value
+            add_scores(found, f"{name}, {way}", word_distances(encoder, task_set(task), compare=way), task)
     return found
 
 
@@ -181,8 +176,7 @@ def _run_features(_: Job) -> dict[str, Any]:
             "MFCC, dtw": dtw_distances(centred, centred),
         }
         for name, found in distances.items():
-            for metric, value in scores(found, task).items():
-                rows.setdefault(name, {})[f"{task} {metric}"] = value
+            add_scores(rows, name, found, task)
     return rows
 
 
@@ -207,8 +201,7 @@ def _run_peer(_: Job) -> dict[str, Any]:
             "peer, silence around, dtw": dtw_distances(frames, frames),
         }
         for name, found in distances.items():
-            for metric, value in scores(found, task).items():
-                rows.setdefault(name, {})[f"{task} {metric}"] = value
+            add_scores(rows, name, found, task)
     return rows
 
 
@@ -250,7 +243,8 @@ def _peer() -> Any:
 # ---- encoders
 
 
-def _untrained(name: str, seed: int, **options: Any) -> Any:
+def untrained(name: str, seed: int, **options: Any) -> Any:
+    """An encoder with initial weights."""
     from antiphon.common.random import seeded_scope
     from antiphon.models import create_encoder
 
@@ -261,24 +255,26 @@ def _untrained(name: str, seed: int, **options: Any) -> Any:
 def _run_random(job: Job) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, options in (("aligned_frames", {}), ("cab", {}), ("cpc", {"channels": 128})):
-        found |= encoder_rows(f"random {name}", _untrained(name, job.seed, **options))
+        found |= encoder_rows(f"random {name}", untrained(name, job.seed, **options))
     return found
 
 
-def _pretrained(method: str, job: Job, overrides: Sequence[str], steps: int) -> Any:
+def pretrained(method: str, seed: int, overrides: Sequence[str], steps: int) -> Any:
+    """An encoder that learnt from the other voices."""
     from antiphon.run.pretrain import pretrain_set
 
     settings = [f"training.steps={steps}", *OVERRIDES.get(method, []), *overrides]
     with tempfile.TemporaryDirectory() as scratch:
-        return pretrain_set(f"keyword_spotting/{method}", training_set(method), settings, seed=job.seed, folder=scratch)
+        return pretrain_set(f"keyword_spotting/{method}", training_set(method), settings, seed=seed, folder=scratch)
 
 
 def _run_pretrained(job: Job) -> dict[str, Any]:
-    return encoder_rows(job.method, _pretrained(job.method, job, [], STEPS[job.size][job.method]))
+    return encoder_rows(job.method, pretrained(job.method, job.seed, [], STEPS[job.size][job.method]))
 
 
-def _left_out_speaker(encoder: Any, task: str, speaker: str, epochs: int, seed: int) -> float:
+def left_out_speaker(encoder: Any, task: str, speaker: str, epochs: int, seed: int) -> float:
     """Accuracy on one speaker of a classifier that learnt all its weights from the words of the others."""
+    from antiphon.common.evaluation.protocols import labels_of
     from antiphon.domains.keyword_spotting.evaluation import encode_words, speakers_of
     from antiphon.run.own_data import finetune
 
@@ -288,9 +284,7 @@ def _left_out_speaker(encoder: Any, task: str, speaker: str, epochs: int, seed: 
     classifier = finetune(encoder, train, epochs=epochs, lr=1e-3, batch_size=32, seed=seed)
     weight, bias = classifier.linear.weight.detach(), classifier.linear.bias.detach()
     predicted = (encode_words(classifier.encoder, test).embeddings @ weight.T + bias).argmax(dim=1).numpy()
-    labels = test.labels
-    assert labels is not None
-    return float((predicted == labels).mean())
+    return float((predicted == labels_of(test, "test")).mean())
 
 
 def _run_supervised(job: Job) -> dict[str, Any]:
@@ -300,33 +294,8 @@ def _run_supervised(job: Job) -> dict[str, Any]:
     for name in ("aligned_frames", "bc_resnet"):
         for task in TASKS[:1] if job.size == "quick" else TASKS[:2]:
             speakers = sorted({row.speaker for row in task_set(task).manifest})
-            values = [_left_out_speaker(_untrained(name, job.seed), task, one, epochs, job.seed) for one in speakers]
+            values = [left_out_speaker(untrained(name, job.seed), task, one, epochs, job.seed) for one in speakers]
             found.setdefault(f"{name} supervised", {})[f"{task} 3-shot"] = float(np.mean(values))
-    return found
-
-
-def _run_claims(job: Job) -> dict[str, Any]:
-    """CAB's own claims: which augmentation, what keeps it from collapsing, how fast fine-tuning goes (German calls)."""
-    from antiphon.common.evaluation.geometry import rankme
-    from antiphon.domains.keyword_spotting.evaluation import encode_words, word_distances
-
-    task, found = TASKS[0], {}
-    encoders = {"untrained": _untrained("cab", job.seed)}
-    for name, overrides in CLAIMS.items():
-        encoders[name] = _pretrained("cab", job, overrides, STEPS[job.size]["claims"])
-    speaker = min(row.speaker for row in task_set(task).manifest)
-    for name, encoder in encoders.items():
-        embeddings = encode_words(encoder, task_set(task)).embeddings
-        row = {
-            "rankme": float(rankme(embeddings)),
-            "deviation": float(embeddings.std(dim=0).mean()),
-            "1-NN": scores(word_distances(encoder, task_set(task), compare="pooled"), task)["1-NN"],
-        }
-        for epochs in (5, 20) if job.size == "full" else (3,):
-            state = {key: value.clone() for key, value in encoder.state_dict().items()}
-            row[f"fine-tuned, {epochs} epochs"] = _left_out_speaker(encoder, task, speaker, epochs, job.seed)
-            encoder.load_state_dict(state)
-        found[f"claim: {name}"] = row
     return found
 
 
@@ -335,7 +304,6 @@ RUNS = {
     "peer": _run_peer,
     "random": _run_random,
     "supervised": _run_supervised,
-    "cab-claims": _run_claims,
     **dict.fromkeys(ENCODERS, _run_pretrained),
 }
 
@@ -362,7 +330,7 @@ def run_all(jobs: Sequence[Job], store: Path) -> dict[Job, dict[str, Any]]:
 
 
 def tables(results: dict[Job, dict[str, Any]]) -> list[Table]:
-    """A table a metric with the tasks as columns, and one of CAB's claims."""
+    """A table a metric, with the tasks as columns."""
     values: dict[str, dict[str, list[float]]] = {}
     for result in results.values():
         for row, metrics in result["rows"].items():
@@ -376,11 +344,6 @@ def tables(results: dict[Job, dict[str, Any]]) -> list[Table]:
             for row in rows
         ]
         made.append(Table(f"words across speakers: {metric}", ["", *TASKS], cells))
-    claims = {row.removeprefix("claim: "): metrics for row, metrics in values.items() if row.startswith("claim: ")}
-    if claims:
-        names = list(next(iter(claims.values())))
-        cells = [[row, *(mean_interval(metrics[name]) for name in names)] for row, metrics in claims.items()]
-        made.append(Table("CAB on German calls: what each part does", ["pretrained with", *names], cells))
     return [table for table in made if table.rows]
 
 

@@ -1,4 +1,4 @@
-"""An encoder as one file that needs no Antiphon, ONNX or a program of torch.export; checked against the encoder before it is kept."""
+"""An encoder as one file that needs no Antiphon: ONNX or torch.export. It is checked against the encoder before it is kept."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ def export_encoder(
 
     The file is read back and run on noise of several lengths that fades by 60 dB. Where an embedding differs from the encoder's by
     more than `tolerance` of its largest entry, nothing is left behind. PATH.json says what goes in and comes out (channels, rate,
-    window, dimensions), which encoder and recipe it is, the least number of samples that the file takes (`shortest`) and the largest
-    difference that was found; all but these two stand in the file's own metadata too. There are no `lengths`: all signals of a
-    batch are of one length.
+    window, dimensions), which encoder and recipe it is, the least number of samples that the file takes (`shortest`) and the
+    largest difference that was found; all but these two stand in the file's own metadata too. There are no `lengths`: all signals
+    of a batch are of one length.
 
     Args:
         encoder: any encoder; it stays as it is.

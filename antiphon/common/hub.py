@@ -85,7 +85,6 @@ def save_model(model: TwoTowers, folder: str | Path, *, about: Mapping[str, Any]
     def fill(partial: Path) -> None:
         save_file(_weights(model), partial / WEIGHTS, metadata={"format": "pt"})
         if texts.learns:
-            (partial / TEXT).mkdir()
             texts.tower.save_architecture(partial / TEXT)
         (partial / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
         (partial / CARD).write_text(two_tower_card(config))

@@ -115,6 +115,7 @@ def test_a_model_comes_back_the_same(wordllama, tmp_path: Path, lr_factor: float
     assert again.fingerprint() == model.fingerprint() and again.about["recipe"] == "some/thing"
     torch.testing.assert_close(again.embed_signals(signals(), LENGTHS), model.embed_signals(signals(), LENGTHS))
     torch.testing.assert_close(again.embed_texts(["a low tone"]), model.embed_texts(["a low tone"]))
+    assert not (folder / "text").exists()  # its architecture comes with the package
     megabytes = (folder / "model.safetensors").stat().st_size / 1e6
     assert (megabytes > 30) == bool(lr_factor)  # a frozen tower's 32 MB stay where they are
     np.testing.assert_array_equal(antiphon.load_encoder(folder).embed(signals().numpy()), model.encoder.embed(signals().numpy()))

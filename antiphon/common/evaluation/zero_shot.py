@@ -34,7 +34,9 @@ def prompt_embeddings(model: TwoTowers, prompts: Sequence[Sequence[str]]) -> Ten
 
     This is CLIP's template ensemble. The order of prompts does not matter, nor how often all of them are repeated.
     """
+    training = model.training
     flat = model.eval().embed_texts([prompt for group in prompts for prompt in group])
+    model.train(training)
     means = [part.mean(dim=0) for part in flat.split([len(group) for group in prompts])]
     return normalize(torch.stack(means), dim=-1)
 
@@ -180,9 +182,7 @@ def two_tower_scores(
         scores |= _zero_shot_scores(
             model, embedded, test, task_for(model, test.classes, prompts=prompts, task=task, labels=test.labels)
         )
-    texts = given_texts(embedded.windows)
-    if texts is not None:
-        scores |= _text_retrieval(model, embedded, texts, ks)
+    scores |= text_retrieval(model, embedded, ks)
     if not scores:
         raise ValueError("the test set has neither labels nor texts: give its manifest a column `label` or `text`")
     if probe is not None and test.labels is not None and test.labels.ndim == 1 and train.labels is not None:
@@ -242,7 +242,11 @@ def _accuracies(scores: NDArray[np.float64], truth: NDArray[Any]) -> dict[str, f
     return {"zero_shot_accuracy": result.accuracy, "zero_shot_balanced_accuracy": result.balanced_accuracy}
 
 
-def _text_retrieval(model: TwoTowers, embedded: WindowEmbeddings, texts: Sequence[str], ks: Sequence[int]) -> dict[str, float]:
+def text_retrieval(model: TwoTowers, embedded: WindowEmbeddings, ks: Sequence[int]) -> dict[str, float]:
+    """Retrieval both ways between recordings and their different texts, as in `two_tower_scores`; {} with fewer than two texts."""
+    texts = given_texts(embedded.windows)
+    if texts is None:
+        return {}
     own = np.asarray([texts[row] for row in embedded.firsts.tolist()])
     told = own != ""
     different = np.unique(own[told])

@@ -82,7 +82,8 @@ class Monitor(pl.Callback):
         self.history.append(snapshot)
         for logger in trainer.loggers:
             logger.log_metrics(snapshot.metrics, step=step)
-        if snapshot.metrics.get("collapsed") and reference is not None and trainer.is_global_zero:  # what is untrained did not collapse
+        trained = reference is not None  # what is untrained may look collapsed, but did not collapse
+        if snapshot.metrics.get("collapsed") and trained and trainer.is_global_zero:
             from rich.console import Console
 
             Console(stderr=True).print(

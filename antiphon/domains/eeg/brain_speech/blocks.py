@@ -30,13 +30,18 @@ class Heard:
     until_s: float
     words_s: NDArray[np.float64]
 
+    def grid_s(self, cut: Cut) -> NDArray[np.float64]:
+        """Where segments on the grid begin, in seconds of the sound."""
+        return np.arange(0.0, max(0.0, self.until_s - cut.segment_s) + 1e-6, cut.step_s, dtype=np.float64)
+
 
 @dataclass(frozen=True)
 class Cut:
     """How recordings become segments of `segment_s` seconds.
 
     A segment begins `before_s` before a moment: the mean of that time is taken off as the baseline. In training the moments lie
-    `step_s` apart, in a test at words. The brain is read `delay_s` later than the sound, so both are shorter by that.
+    `step_s` apart, in a test at words. The brain is read `delay_s` later than the sound, so both are shorter by that. Scaled
+    signals are cut off at +-`clamp` interquartile ranges (None: nowhere).
 
     Raises:
         ValueError: lengths that leave nothing.
@@ -46,9 +51,12 @@ class Cut:
     before_s: float = 0.5
     step_s: float = 0.5
     delay_s: float = 0.15
+    clamp: float | None = 20.0
 
     def __post_init__(self) -> None:
-        if not (0 < self.step_s and 0 < self.before_s < self.segment_s and 0 <= self.delay_s < self.segment_s):
+        if self.clamp is not None and not self.clamp > 0:
+            raise ValueError(f"clamp must be above 0, got {self.clamp:g}: 20 is usual, None cuts nothing off")
+        if not (self.step_s > 0 and 0 < self.before_s < self.segment_s and 0 <= self.delay_s < self.segment_s):
             raise ValueError(
                 "a segment needs step_s > 0, 0 < before_s < segment_s and 0 <= delay_s < segment_s, got "
                 f"step_s={self.step_s:g}, before_s={self.before_s:g}, delay_s={self.delay_s:g}, segment_s={self.segment_s:g}"
@@ -74,7 +82,7 @@ class Blocks:
         shares: Sequence[float] = (0.7, 0.1, 0.2),
         seed: int = 0,
     ) -> Blocks:
-        """Blocks of about `block_s` seconds in parts of these shares, drawn from `seed`; a part with a share has one block at least.
+        """Blocks of about `block_s` seconds in parts of these shares, drawn from `seed`; a part with a share has at least one.
 
         Raises:
             ValueError: shares that do not add up to 1, or fewer blocks than parts.
@@ -147,8 +155,7 @@ def find_moments(heard: Sequence[Heard], blocks: Blocks, part: Part, *, at: Segm
     found: list[tuple[int, float, int, float, int]] = []
     dropped = 0
     for one in heard:
-        grid = np.arange(0.0, max(0.0, one.until_s - cut.segment_s) + 1e-6, cut.step_s)
-        for start_s in (grid if at == "grid" else one.words_s - cut.before_s).tolist():
+        for start_s in (one.grid_s(cut) if at == "grid" else one.words_s - cut.before_s).tolist():
             stop_s = start_s + cut.segment_s
             inside = start_s >= 0 and stop_s <= one.until_s + 1e-6 and one.onset_s + start_s >= 0
             block = blocks.block_of(one.sound, start_s, stop_s, part) if inside else None

@@ -12,7 +12,8 @@ from antiphon.common.encoder import Encoder
 from antiphon.common.signal.io import AudioError
 from antiphon.domains.eeg.brain_speech.bids import Played, find_recordings, open_raw, read_played
 from antiphon.domains.eeg.brain_speech.blocks import Cut, Heard, Part, SegmentsAt
-from antiphon.domains.eeg.brain_speech.segments import Brain, FileBrain, Floats, Listening, SpeechSegments, StoredBrain, cut_parts
+from antiphon.domains.eeg.brain_speech.listening import Brain, FileBrain, Floats, Listening, StoredBrain
+from antiphon.domains.eeg.brain_speech.segments import SpeechSegments, cut_parts
 from antiphon.domains.eeg.brain_speech.speech import content_hash, file_features
 from antiphon.domains.eeg.data.montage import OnMismatch
 from antiphon.domains.eeg.data.preparation import Preparation
@@ -54,10 +55,10 @@ def load(
         tasks: of BIDS; None: all.
         word_event: the `trial_type` of words in events.tsv.
         sample_rate: of brain and features, in Hz.
-        clamp: where scaled signals are cut off, in interquartile ranges; None: nowhere.
+        clamp: see `Cut`, also for `segment_s`, `before_s`, `step_s` and `delay_s`.
         on_mismatch: what if a recording lacks channels, see `antiphon.domains.eeg.load`.
         unit: of the numbers in the files.
-        segment_s: see `Cut`, also for `before_s`, `step_s` and `delay_s`.
+        segment_s: see there.
         before_s: see there.
         step_s: see there.
         delay_s: see there.
@@ -77,12 +78,11 @@ def load(
     """
     if root is None:
         raise ValueError("give the root of a BIDS data set: data.root=FOLDER")
-    cut = Cut(segment_s=segment_s, before_s=before_s, step_s=step_s, delay_s=delay_s)
-    steps = Preparation(sample_rate=sample_rate, baseline_s=before_s, robust=True, clamp=clamp)
+    cut = Cut(segment_s=segment_s, before_s=before_s, step_s=step_s, delay_s=delay_s, clamp=clamp)
     listening = read_listening(
         root,
         speech=speech,
-        preparation=steps,
+        sample_rate=sample_rate,
         tasks=tasks,
         word_event=word_event,
         on_mismatch=on_mismatch,
@@ -98,7 +98,7 @@ def read_listening(
     root: str | Path,
     *,
     speech: Encoder,
-    preparation: Preparation,
+    sample_rate: float = 120.0,
     tasks: Sequence[str] | None = None,
     word_event: str = "word",
     on_mismatch: OnMismatch = "strict",
@@ -113,10 +113,10 @@ def read_listening(
         raise ValueError(f"{manifest.name}: none of {len(refused)} recordings can be used (first: {': '.join(refused[0])})")
     total = len(manifest) + len(refused)
     kept, sources, spec, left_out = open_sources(
-        manifest, raws=raws, on_mismatch=on_mismatch, unit=unit, preparation=preparation
+        manifest, raws=raws, on_mismatch=on_mismatch, unit=unit, preparation=Preparation(sample_rate=sample_rate)
     )
-    brains: list[Brain] = [StoredBrain.from_source(one) if in_memory else FileBrain(one) for one in sources]
-    rate = spec.sample_rate or 1.0
+    brains: list[Brain] = [StoredBrain(one.read(0, one.last)) if in_memory else FileBrain(one) for one in sources]
+    rate = sample_rate
     sounds, heard = _sounds([played[row.path] for row in kept], speech, rate, cache, [brain.samples / rate for brain in brains])
     return Listening(
         brains=tuple(brains),
@@ -160,7 +160,9 @@ def _print(name: str, refused: Sequence[tuple[str, str]]) -> None:
         from rich.console import Console
 
         told = "\n".join(f"  {path}: {reason}" for path, reason in refused)
-        Console(stderr=True).print(f"{name}: {len(refused)} recordings left out\n{told}", markup=False, highlight=False, soft_wrap=True)
+        Console(stderr=True).print(
+            f"{name}: {len(refused)} recordings left out\n{told}", markup=False, highlight=False, soft_wrap=True
+        )
 
 
 def _sounds(

@@ -51,8 +51,8 @@ def segment_retrieval(
     """Shares of examples whose segment is among the best k, for each of `ks`; the first with a bootstrap interval of 95 %.
 
     The bootstrap draws whole blocks of sound, with all that everybody heard in them: segments overlap, and a block is hard or easy
-    for all. With a single block the interval is unknown, NaN. `chance` is that of the first k, k / M of M different segments. Nothing
-    is fitted on `train`.
+    for all. With a single block the interval is unknown, NaN. `chance` is that of the first k, k / M of M different segments.
+    Nothing is fitted on `train`.
 
     Raises:
         ValueError: no more segments than the largest k, among which nothing can be missed.

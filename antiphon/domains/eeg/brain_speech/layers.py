@@ -15,8 +15,8 @@ MARGIN = 0.2  # around the unit square of sensors: the Fourier code has a period
 def flat_positions(positions: Tensor) -> Tensor:
     """Sensors (..., 3) in metres, x to the right, y to the front, z up, as points (..., 2) of the plane.
 
-    Azimuthal equidistant, as topographic maps are drawn: the distance from the middle is the angle from the vertex, in radians, seen
-    from the origin (in the head frame of mne it lies between the ears). How large a head is does not count.
+    Azimuthal equidistant, as topographic maps are drawn: the distance from the middle is the angle from the vertex, in radians,
+    seen from the origin (in the head frame of mne it lies between the ears). How large a head is does not count.
     """
     across = positions[..., :2].norm(dim=-1, keepdim=True)
     angle = torch.atan2(across, positions[..., 2:])
@@ -78,7 +78,7 @@ class SubjectLayer(nn.Module):
     def forward(self, signals: Tensor, subject: Tensor | None, *, unseen: UnseenSubject = "error") -> Tensor:
         """Signals (B, C, T) of participants `subject` (B,) -> (B, C, T).
 
-        Numbers outside of 0 to subjects - 1, or None, are participants that it has never seen: an error, or the mean of all matrices.
+        Numbers outside of 0 to subjects - 1, or None, are participants that it has never seen: an error, or the mean matrix.
 
         Raises:
             ValueError: an unseen participant, unless `unseen` is "mean".
@@ -94,7 +94,7 @@ class SubjectLayer(nn.Module):
             if unseen == "error":
                 strange = sorted({int(number) for number in subject[~known]})
                 raise ValueError(
-                    f"the subject layer knows participants 0 to {count - 1}, got {', '.join(map(str, strange))} (-1: none was named): "
+                    f"the subject layer knows participants 0 to {count - 1}, got {', '.join(map(str, strange))} (-1: nobody): "
                     "give context={'subject': (B,) numbers}, or set encoder.unseen_subject = 'mean' for somebody new"
                 )
             chosen = torch.where(known[:, None, None], chosen, self.matrices.mean(dim=0))

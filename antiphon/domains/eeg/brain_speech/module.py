@@ -56,8 +56,8 @@ class BrainModuleEncoder(Encoder):
     Spatial attention over the sensors' places, a 1x1 convolution, a matrix for each participant, dilated convolutions, two 1x1
     convolutions. Sensors are known by their places (`input_spec.positions`), so recordings of other montages can be read too: pass
     ``context={"positions": (B, C, 3)}`` in the same frame. A sensor that is NaN throughout is one that was not recorded.
-    The participants are numbers, ``context={"subject": (B,)}``; `unseen_subject`, which may be changed at any time, says what becomes
-    of others ("error", or "mean" of all matrices).
+    The participants are numbers, ``context={"subject": (B,)}``; `unseen_subject`, which may be changed at any time, says what
+    becomes of others ("error", or "mean" of all matrices).
 
     The signals come robustly scaled for each recording (`antiphon.domains.eeg.Preparation`); nothing else is standardised here.
     `spatial_attention`, `subject_layer` and `glu` False leave these parts out, as the paper's ablations do; without attention the
@@ -85,7 +85,12 @@ class BrainModuleEncoder(Encoder):
         unseen_subject: UnseenSubject = "error",
         norm: Norm = "batch",
     ) -> None:
-        config = {"in_channels": in_channels, "subjects": subjects, "features": features, "attention_channels": attention_channels}
+        config: dict[str, Any] = {
+            "in_channels": in_channels,
+            "subjects": subjects,
+            "features": features,
+            "attention_channels": attention_channels,
+        }
         config |= {"frequencies": frequencies, "dropout_radius": dropout_radius, "channels": channels, "layers": layers}
         config |= {"spatial_attention": spatial_attention, "subject_layer": subject_layer, "glu": glu}
         config |= {"unseen_subject": unseen_subject, "norm": norm}

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, Self
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,105 +12,14 @@ from numpy.typing import ArrayLike, NDArray
 from antiphon.common.data.batch import SignalBatch
 from antiphon.common.data.quarantine import Quarantine
 from antiphon.common.encoder import InputSpec
-from antiphon.domains.eeg.brain_speech.blocks import Blocks, Cut, Heard, Part, SegmentsAt, find_moments, same_segments
+from antiphon.domains.eeg.brain_speech.blocks import Blocks, Cut, Part, SegmentsAt, find_moments, same_segments
+from antiphon.domains.eeg.brain_speech.listening import Floats, Listening
 from antiphon.domains.eeg.brain_speech.methods import SPEECH
-from antiphon.domains.eeg.data.montage import standard_positions
-from antiphon.domains.eeg.data.preparation import Preparation, pooled_statistics, segment_starts
+from antiphon.domains.eeg.data.preparation import Preparation, pooled_statistics
 from antiphon.domains.eeg.data.preprocessing import baseline, robust_scale
-from antiphon.domains.eeg.data.sources import Source
+from antiphon.domains.eeg.data.sources import Statistics
 
-Floats = NDArray[np.float32]
-
-
-class Brain(Protocol):
-    """A recording at the rate of the set."""
-
-    @property
-    def samples(self) -> int:
-        """How long it is."""
-
-    def read(self, start: int, size: int) -> Floats:
-        """Samples `start` to `start + size`, (C, size): baseline taken off, scaled, clamped."""
-
-
-@dataclass(frozen=True, eq=False)
-class FileBrain:
-    """A recording of which each segment is read from its file."""
-
-    source: Source
-
-    @property
-    def samples(self) -> int:
-        """How long it is."""
-        return self.source.last
-
-    def read(self, start: int, size: int) -> Floats:
-        """See `Brain`."""
-        return self.source.read(start, size)
-
-
-@dataclass(frozen=True, eq=False)
-class StoredBrain:
-    """A recording in memory: `values` (C, T) after all steps of `preparation` but baseline, scaling and clamp."""
-
-    values: Floats
-    sample_rate: float
-    preparation: Preparation
-    statistics: tuple[NDArray[np.float64], NDArray[np.float64]] | None
-
-    @classmethod
-    def from_array(cls, values: ArrayLike, sample_rate: float, preparation: Preparation) -> Self:
-        """A recording (C, T) at the rate of the set, whose robust statistics are estimated on 200 seconds spread over it."""
-        stored = np.asarray(values, np.float32)
-        second = max(1, min(stored.shape[-1], round(sample_rate)))
-        pieces = [stored[:, start : start + second] for start in segment_starts(stored.shape[-1], second)]
-        return cls(stored, sample_rate, preparation, pooled_statistics(pieces) if preparation.robust else None)
-
-    @classmethod
-    def from_source(cls, source: Source) -> Self:
-        """The whole of a recording, read once."""
-        steps = source.prepared.preparation
-        plain = replace(source.prepared, preparation=replace(steps, baseline_s=None, robust=False, clamp=None))
-        values = replace(source, prepared=plain, statistics=None).read(0, source.last)
-        return cls(values, source.prepared.sample_rate, steps, source.statistics)
-
-    @property
-    def samples(self) -> int:
-        """How long it is."""
-        return self.values.shape[-1]
-
-    def read(self, start: int, size: int) -> Floats:
-        """See `Brain`."""
-        steps, signals = self.preparation, self.values[:, start : start + size]
-        if steps.baseline_s is not None:
-            signals = baseline(signals, round(steps.baseline_s * self.sample_rate))
-        if self.statistics is not None:
-            signals = robust_scale(signals, self.statistics, clamp=None)
-        if steps.clamp is not None:
-            signals = signals.clip(-steps.clamp, steps.clamp)
-        return np.asarray(signals, np.float32)
-
-
-@dataclass(frozen=True, eq=False)
-class Listening:
-    """Everything that was recorded and heard, before it is cut.
-
-    `brains` of participants `subjects` (R,) strings, `sounds`: features (T, F) of each at the rate of `input_spec`, `heard`: which
-    sound when in which recording.
-    """
-
-    brains: tuple[Brain, ...]
-    subjects: tuple[str, ...]
-    sounds: tuple[Floats, ...]
-    heard: tuple[Heard, ...]
-    input_spec: InputSpec
-    name: str = "listening"
-    quarantine: Quarantine = field(default_factory=Quarantine)
-
-    @property
-    def sample_rate(self) -> float:
-        """Of brain and features, in Hz."""
-        return self.input_spec.sample_rate or 1.0
+SCALED_ON = 200  # segments of a recording
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,9 +27,9 @@ class SpeechSegments:
     """One part of a `Listening`, as pairs of brain and speech; made by `cut_parts`.
 
     Example i begins at sample `brain_start[i]` of recording `recording[i]` and at frame `speech_start[i]` of sound `sound[i]`, in
-    block `block[i]`; `segment[i]` says which piece of sound it is, whoever heard it. `size` samples of the brain are read, the first
-    `shift` of which, and the last `shift` frames of the speech, are left out. Features are standardised by one mean and one
-    deviation, `speech_mean` and `speech_std`, those of the training part.
+    block `block[i]`; `segment[i]` says which piece of sound it is, whoever heard it. Of the `size` samples of a segment the brain
+    lacks the first `shift`, the speech the last. `scales` are median and interquartile range of each channel, for each recording.
+    Features are standardised by one mean and one deviation, `speech_mean` and `speech_std`, those of the training part.
     """
 
     listening: Listening
@@ -131,14 +39,24 @@ class SpeechSegments:
     speech_start: NDArray[np.int64]
     block: NDArray[np.int64]
     segment: NDArray[np.int64]
-    size: int
-    shift: int
+    cut: Cut
+    scales: tuple[Statistics, ...]
     speech_mean: float
     speech_std: float
     input_spec: InputSpec
     name: str
     labels: None = None
     classes: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Samples of a segment."""
+        return round(self.cut.segment_s * self.listening.sample_rate)
+
+    @property
+    def shift(self) -> int:
+        """How many samples later the brain is read."""
+        return round(self.cut.delay_s * self.listening.sample_rate)
 
     @property
     def quarantine(self) -> Quarantine:
@@ -169,6 +87,14 @@ class SpeechSegments:
     def __len__(self) -> int:
         return len(self.recording)
 
+    def brain(self, rows: NDArray[np.int64]) -> Floats:
+        """Signals (B, C, T) of examples `rows`: baseline taken off, robustly scaled, clamped."""
+        made = []
+        for recording, start in zip(self.recording[rows].tolist(), self.brain_start[rows].tolist(), strict=True):
+            signals = _without_baseline(self.listening, recording, start, self.cut)
+            made.append(robust_scale(signals[:, self.shift :], self.scales[recording], clamp=self.cut.clamp))
+        return np.stack(made).astype(np.float32)
+
     def speech(self, rows: NDArray[np.int64]) -> Floats:
         """Standardised features (B, T, F) of what was heard in examples `rows`."""
         frames = self.size - self.shift
@@ -179,18 +105,12 @@ class SpeechSegments:
         return ((np.stack(parts) - self.speech_mean) / self.speech_std).astype(np.float32)
 
     def batch(self, index: ArrayLike, *, epoch: int = 0) -> SignalBatch:
-        """The examples `index` (B,): signals (B, C, T), labels "speech" (B, T, F), the participants as groups and in the context."""
+        """The examples `index` (B,): signals (B, C, T), labels "speech" (B, T, F), participants as groups and in the context."""
         rows = np.asarray(index, np.int64)
-        signals = np.stack(
-            [
-                self.listening.brains[recording].read(start, self.size)[:, self.shift :]
-                for recording, start in zip(self.recording[rows].tolist(), self.brain_start[rows].tolist(), strict=True)
-            ]
-        )
         subject = torch.from_numpy(self.groups[rows])
         return SignalBatch(
-            signals=torch.from_numpy(signals),
-            lengths=torch.full((len(rows),), signals.shape[-1]),
+            signals=torch.from_numpy(self.brain(rows)),
+            lengths=torch.full((len(rows),), self.size - self.shift),
             index=torch.from_numpy(rows),
             labels={SPEECH: torch.from_numpy(self.speech(rows))},
             groups=subject,
@@ -225,8 +145,9 @@ def cut_parts(
     blocks = Blocks.draw([len(one) / rate for one in listening.sounds], block_s=block_s, shares=shares, seed=seed)
     spans = [(sound, round(start * rate), round(stop * rate)) for sound, start, stop in blocks.spans_s("train")]
     mean, std = _speech_statistics([listening.sounds[sound][start:stop] for sound, start, stop in spans])
-    train = _cut_one(listening, blocks, "train", "grid", cut, mean, std)
-    held_out = _cut_one(listening, blocks, part, at, cut, mean, std)
+    scales = tuple(_scale(listening, number, cut) for number in range(len(listening.brains)))
+    train = _cut_one(listening, blocks, "train", "grid", cut, scales, (mean, std))
+    held_out = _cut_one(listening, blocks, part, at, cut, scales, (mean, std))
     check_no_shared_sound(train, held_out)
     return train, held_out
 
@@ -241,8 +162,38 @@ def _speech_statistics(pieces: Sequence[Floats]) -> tuple[float, float]:
     return mean, variance**0.5
 
 
+def _without_baseline(listening: Listening, recording: int, start: int, cut: Cut) -> Floats:
+    """One segment (C, size) of a recording."""
+    rate = listening.sample_rate
+    signals = listening.brains[recording].read(start, round(cut.segment_s * rate))
+    return np.asarray(baseline(signals, max(1, round(cut.before_s * rate))), np.float32)
+
+
+def _scale(listening: Listening, recording: int, cut: Cut) -> Statistics:
+    """Median and interquartile range of a recording's channels, on 200 of its segments, of whatever part, without their baselines.
+
+    Not of the recording as it is: the offset of an electrode is many times what it varies by.
+    """
+    rate = listening.sample_rate
+    size, samples = round(cut.segment_s * rate), listening.brains[recording].samples
+    moments = [one.onset_s + one.grid_s(cut) for one in listening.heard if one.recording == recording]
+    starts = np.round(np.concatenate([np.empty(0), *moments]) * rate).astype(np.int64)
+    starts = starts[(starts >= 0) & (starts + size <= samples)]
+    if not len(starts):  # nothing of it is an example
+        channels = listening.input_spec.channels
+        return np.zeros(channels), np.ones(channels)
+    chosen = starts[np.unique(np.linspace(0, len(starts) - 1, SCALED_ON).round().astype(np.int64))]
+    return pooled_statistics([_without_baseline(listening, recording, start, cut) for start in chosen.tolist()])
+
+
 def _cut_one(
-    listening: Listening, blocks: Blocks, part: Part, at: SegmentsAt, cut: Cut, mean: float, std: float
+    listening: Listening,
+    blocks: Blocks,
+    part: Part,
+    at: SegmentsAt,
+    cut: Cut,
+    scales: tuple[Statistics, ...],
+    standard: tuple[float, float],
 ) -> SpeechSegments:
     rate = listening.sample_rate
     size, shift = round(cut.segment_s * rate), round(cut.delay_s * rate)
@@ -259,8 +210,6 @@ def _cut_one(
     starts = np.round(earliest[segment] * rate).astype(np.int64)
     name = f"{listening.name} {part}"
     _print(name, int(whole.sum()), moments.dropped + int((~whole).sum()))
-    spec = listening.input_spec
-    told = {"segment_s": cut.segment_s, "before_s": cut.before_s, "delay_s": cut.delay_s}
     return SpeechSegments(
         listening=listening,
         recording=moments.recording[whole],
@@ -269,13 +218,20 @@ def _cut_one(
         speech_start=np.minimum(starts, frames[sound] - (size - shift)),  # rounding may want a frame behind the end
         block=moments.block[whole],
         segment=segment,
-        size=size,
-        shift=shift,
-        speech_mean=mean,
-        speech_std=std,
-        input_spec=replace(spec, preparation={**spec.preparation, **told}),
+        cut=cut,
+        scales=scales,
+        speech_mean=standard[0],
+        speech_std=standard[1],
+        input_spec=_prepared_spec(listening.input_spec, cut),
         name=name,
     )
+
+
+def _prepared_spec(spec: InputSpec, cut: Cut) -> InputSpec:
+    """The contract of signals that were cut: what was done to them, in the terms of `Preparation`, and how they were cut."""
+    steps = Preparation.from_dict({**spec.preparation, "baseline_s": cut.before_s, "robust": True, "clamp": cut.clamp})
+    told = {"segment_s": cut.segment_s, "delay_s": cut.delay_s}
+    return replace(spec, unit=steps.unit, preparation={**steps.to_dict(), **told})
 
 
 def _print(name: str, kept: int, dropped: int) -> None:
@@ -309,86 +265,3 @@ def check_no_shared_sound(train: SpeechSegments, test: SpeechSegments) -> None:
                     f"{train.name} and {test.name} share sound {sound} at {start / train.listening.sample_rate:.2f} s: "
                     "cut both from the same blocks (cut_parts)"
                 )
-
-
-def listening_from_arrays(
-    recordings: Sequence[ArrayLike],
-    subjects: Sequence[Any],
-    sounds: Sequence[ArrayLike],
-    heard: Sequence[Heard],
-    *,
-    sample_rate: float,
-    names: Sequence[str] | None = None,
-    positions: ArrayLike | None = None,
-    clamp: float | None = 20.0,
-    baseline_s: float | None = 0.5,
-    name: str = "arrays",
-) -> Listening:
-    """Recordings (C, T) of `subjects` (R,), and features (T', F) of the sounds, all at `sample_rate` Hz.
-
-    Recordings are scaled robustly here. `positions` (C, 3) in metres; None: those of electrodes by their `names`, if all are known.
-
-    Raises:
-        ValueError: shapes that do not fit, or numbers in `heard` that are none of a recording or sound.
-    """
-    arrays = [np.asarray(one, np.float32) for one in recordings]
-    features = tuple(np.asarray(one, np.float32) for one in sounds)
-    if not arrays or len({one.shape[0] for one in arrays}) != 1 or any(one.ndim != 2 for one in arrays):
-        raise ValueError(f"recordings must be (channels, time) with the same channels, got {[one.shape for one in arrays][:5]}")
-    if not features or any(one.ndim != 2 or one.shape[1] != features[0].shape[1] for one in features):
-        raise ValueError(f"sounds must be (frames, features) with the same features, got {[one.shape for one in features][:5]}")
-    if len(subjects) != len(arrays):
-        raise ValueError(f"{len(arrays)} recordings have {len(subjects)} subjects: name one for each")
-    lost = [one for one in heard if not (0 <= one.recording < len(arrays) and 0 <= one.sound < len(features))]
-    if lost:
-        raise ValueError(f"{lost[0]} names none of {len(arrays)} recordings and {len(features)} sounds")
-    channels = arrays[0].shape[0]
-    if names is not None and len(names) != channels:
-        raise ValueError(f"the recordings have {channels} channels, {len(names)} are named")
-    places = standard_positions(names) if positions is None and names is not None else positions
-    steps = Preparation(sample_rate=sample_rate, baseline_s=baseline_s, robust=True, clamp=clamp)
-    return Listening(
-        brains=tuple(StoredBrain.from_array(one, sample_rate, steps) for one in arrays),
-        subjects=tuple(str(subject) for subject in subjects),
-        sounds=features,
-        heard=tuple(heard),
-        input_spec=InputSpec(
-            channels=channels,
-            names=None if names is None else tuple(names),
-            sample_rate=sample_rate,
-            unit=steps.unit,
-            positions=None if places is None else tuple((float(x), float(y), float(z)) for x, y, z in np.asarray(places)),
-            preparation=steps.to_dict(),
-        ),
-        name=name,
-    )
-
-
-def listening_from_trials(
-    brain: ArrayLike, subject: ArrayLike, speech: ArrayLike, segment: ArrayLike, *, sample_rate: float, **options: Any
-) -> Listening:
-    """Trials (n, C, T) of participants `subject` (n,) who heard segments `segment` (n,) of features `speech` (m, F, T).
-
-    Each participant's trials become one recording, each segment a sound of its own: cut them as they are, with
-    ``Cut(segment_s=T / sample_rate, ...)`` on the grid. `options` are those of `listening_from_arrays`.
-
-    Raises:
-        ValueError: shapes that do not fit.
-    """
-    trials, features = np.asarray(brain, np.float32), np.asarray(speech, np.float32)
-    owners, heard_segments = np.asarray(subject), np.asarray(segment, np.int64)
-    if trials.ndim != 3 or features.ndim != 3 or trials.shape[2] != features.shape[2]:
-        raise ValueError(f"brain (n, C, T) and speech (m, F, T) must agree in T, got {trials.shape} and {features.shape}")
-    if owners.shape != trials.shape[:1] or heard_segments.shape != trials.shape[:1]:
-        raise ValueError(f"subject and segment must be ({len(trials)},), got {owners.shape} and {heard_segments.shape}")
-    length_s = trials.shape[2] / sample_rate
-    recordings, heard, names = [], [], []
-    for number, name in enumerate(np.unique(owners)):
-        rows = np.flatnonzero(owners == name)
-        recordings.append(np.concatenate(trials[rows], axis=1))
-        names.append(name)
-        for place, row in enumerate(rows.tolist()):
-            heard.append(Heard(number, int(heard_segments[row]), place * length_s, length_s, np.empty(0)))
-    return listening_from_arrays(
-        recordings, names, [one.T for one in features], heard, sample_rate=sample_rate, **options
-    )

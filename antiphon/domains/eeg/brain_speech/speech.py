@@ -111,7 +111,7 @@ class SpeechTransformerEncoder(Encoder):
 
 
 def speech_features(encoder: Encoder, waves: Tensor, frame_rate: float) -> NDArray[np.float32]:
-    """Waves (1, T) at the encoder's rate -> its frames at `frame_rate` Hz, linearly interpolated: (T', D), frame k at k / frame_rate.
+    """Waves (1, T) at the encoder's rate -> its frames at `frame_rate` Hz, linearly interpolated: (T', D).
 
     The recording is read in chunks of 30 s with one second of what comes before and after.
 

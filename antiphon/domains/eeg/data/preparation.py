@@ -29,8 +29,8 @@ class Preparation:
     `reference`: "average" takes the mean over the channels off, one or several channel names the mean of those; None: as recorded.
     `divide_by`: a number. `sample_rate`: resample to so many Hz (None: as recorded). `baseline_s`: the mean of the first so many
     seconds of a window is taken off it. `robust`: centre and scale each channel by median and interquartile range of its recording,
-    estimated on 200 seconds spread over it. `clamp`: cut off at +- this value. `align`: whiten trials by the mean covariance of
-    their subject (Euclidean alignment), in train and test apart.
+    estimated on 200 seconds spread over it (with a baseline, on 200 windows that have lost theirs). `clamp`: cut off at +- this
+    value. `align`: whiten trials by the mean covariance of their subject (Euclidean alignment), in train and test apart.
 
     Raises:
         ValueError: a rate, limit or divisor that is not positive, or a band whose edges are in the wrong order.

@@ -165,12 +165,19 @@ def _source(row: Row, info: RecordingInfo, prepared: Prepared, shortest_s: float
         raise RecordingError(info.name, f"too short: {max(0, last - first) / rate:g} s, {shortest_s:g} s are due")
     told = next(name for name, scale in UV_PER.items() if scale == info.uv_per_value)
     source = Source(info if isinstance(info, Recording) else row.path, told, prepared, first, last)
-    return replace(source, statistics=_statistics(source)) if prepared.preparation.robust else source
+    return replace(source, statistics=_statistics(source, shortest_s)) if prepared.preparation.robust else source
 
 
-def _statistics(source: Source) -> Statistics:
-    size = max(1, min(source.last - source.first, round(source.prepared.sample_rate)))
-    plain = replace(source.prepared, preparation=replace(source.prepared.preparation, baseline_s=None, robust=False, clamp=None))
+def _statistics(source: Source, window_s: float) -> Statistics:
+    """Of the recording as windows of it are before they are scaled: where each loses its baseline, of such windows.
+
+    Electrodes have offsets of many times what they vary by; the median of what still has them would push all that has lost them
+    against the clamp.
+    """
+    steps = source.prepared.preparation
+    length_s = 1.0 if steps.baseline_s is None else max(1.0, window_s, 2 * steps.baseline_s)
+    size = max(1, min(source.last - source.first, round(length_s * source.prepared.sample_rate)))
+    plain = replace(source.prepared, preparation=replace(steps, robust=False, clamp=None))
     bare = replace(source, prepared=plain)
     starts = segment_starts(source.last - source.first, size)
     return pooled_statistics([bare.read(source.first + start, size) for start in starts])

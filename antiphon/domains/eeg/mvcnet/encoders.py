@@ -2,52 +2,52 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
-from antiphon.common.backbones.norms import norm2d
+from antiphon.common.backbones.norms import Norm, norm1d
 from antiphon.common.encoder import InputSpec
+from antiphon.common.signal.filters import fir_filter
 from antiphon.common.windowed import Padding, WindowedEncoder
 
-BranchNorm = Literal["batch", "group"]
 KERNEL = 63
 
 
-def _initial_weights(module: nn.Module) -> None:
-    if isinstance(module, nn.Conv2d):
-        nn.init.trunc_normal_(module.weight, std=0.01)
+class TemporalFilter(nn.Module):
+    """One filter of `KERNEL` taps for each map: (B, width, T) -> (B, width, T), zeros beyond the ends.
+
+    By the FFT: on a CPU that takes a third to a half of the time of a depth-wise convolution.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(width, KERNEL))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Filtered maps, in float32 also under autocast."""
+        return fir_filter(maps.float(), self.weight.float()[None], centre=KERNEL // 2)
 
 
 class IFNetBranch(nn.Module):
     """IFNet of one frequency band: signals (B, C, T) -> maps (B, width, T // pool).
 
-    A spatial filter (all channels to `width`), norm, a depth-wise temporal filter of 63 samples, norm, GELU, average pooling over
-    `pool` samples, dropout. The layers are two-dimensional with a height of 1, in channels-last layout: a CPU takes one and a half
-    to five times as long for depth-wise filters in one dimension.
+    A spatial filter (all channels to `width`), norm, a temporal filter of 63 samples for each map, norm, GELU, average pooling over
+    `pool` samples, dropout. Weights begin with a deviation of 0.01.
     """
 
-    def __init__(
-        self, in_channels: int, *, width: int = 64, pool: int = 125, dropout: float = 0.5, norm: BranchNorm = "batch"
-    ) -> None:
+    def __init__(self, in_channels: int, *, width: int = 64, pool: int = 125, dropout: float = 0.5, norm: Norm = "batch") -> None:
         super().__init__()
-        layers = nn.Sequential(
-            nn.Conv2d(in_channels, width, 1, bias=False),
-            norm2d(norm, width),
-            nn.Conv2d(width, width, (1, KERNEL), padding=(0, KERNEL // 2), groups=width, bias=False),
-            norm2d(norm, width),
-            nn.GELU(),
-            nn.AvgPool2d((1, pool)),
-            nn.Dropout(dropout),
+        spatial, temporal = nn.Conv1d(in_channels, width, 1, bias=False), TemporalFilter(width)
+        for layer in (spatial, temporal):
+            nn.init.trunc_normal_(layer.weight, std=0.01)
+        self.layers = nn.Sequential(
+            spatial, norm1d(norm, width), temporal, norm1d(norm, width), nn.GELU(), nn.AvgPool1d(pool), nn.Dropout(dropout)
         )
-        self.layers = layers.to(memory_format=torch.channels_last)
-        self.layers.apply(_initial_weights)
 
     def forward(self, signals: Tensor) -> Tensor:
         """(B, C, T) -> (B, width, T // pool)."""
-        maps: Tensor = self.layers(signals[:, :, None].contiguous(memory_format=torch.channels_last))
-        return maps[:, :, 0]
+        maps: Tensor = self.layers(signals)
+        return maps
 
 
 class ElectrodeTransformer(nn.Module):
@@ -102,7 +102,7 @@ class IFNetEncoder(WindowedEncoder):
     """MVCNet's convolutional branch (IFNet, Wang et al., 2023, with one band): windows (B, C, window) -> 64 * (window // pool).
 
     Embeddings are the flattened maps: when something happens within a window counts. The published pooling is over 125 samples of
-    250 Hz; it shrinks to the window where that is shorter. `norm` group keeps examples apart.
+    250 Hz; it shrinks to the window where that is shorter. `norm` group or layer keeps examples apart.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class IFNetEncoder(WindowedEncoder):
         pool: int = 125,
         dropout: float = 0.5,
         padding: Padding = "zeros",
-        norm: BranchNorm = "batch",
+        norm: Norm = "batch",
     ) -> None:
         if window < 1 or pool < 1:
             raise ValueError(f"window is {window} and pool {pool}: both are numbers of samples, at least 1")
@@ -161,7 +161,7 @@ class MVCNetEncoder(IFNetEncoder):
         samples: int | None = None,
         dropout: float = 0.5,
         padding: Padding = "zeros",
-        norm: BranchNorm = "batch",
+        norm: Norm = "batch",
     ) -> None:
         super().__init__(
             in_channels, window, sample_rate=sample_rate, width=width, pool=pool, dropout=dropout, padding=padding, norm=norm

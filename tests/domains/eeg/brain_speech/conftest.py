@@ -20,7 +20,7 @@ def story(number: int) -> np.ndarray:
 
 
 def recording(subject: int) -> np.ndarray:
-    """Both stories one after the other: their loudness 150 ms later, through weights of the participant's own, and noise (C, T) in uV."""
+    """Both stories, their loudness 150 ms later through weights of the participant's own, and noise: (C, T) in uV."""
     random = np.random.default_rng(100 + subject)
     values = 10.0 * random.normal(size=(len(NAMES), round((2 * (SOUND_S + LEAD_S) + 1.0) * BRAIN_RATE)))
     weights = random.normal(size=len(NAMES))

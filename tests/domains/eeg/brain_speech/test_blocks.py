@@ -65,7 +65,7 @@ def test_nothing_is_told() -> None:
     with pytest.raises(ValueError, match="no whole segment of 30 s at grid: shorten segment_s or lengthen block_s"):
         find_moments(HEARD, PARTS, "test", at="grid", cut=Cut(segment_s=30.0))
     silent = [Heard(0, 0, 0.0, 40.0, np.empty(0))]
-    with pytest.raises(ValueError, match="at words: .* give segments at grid"):
+    with pytest.raises(ValueError, match=r"at words: .* give segments at grid"):
         find_moments(silent, PARTS, "test", at="words", cut=Cut())
     with pytest.raises(ValueError, match="unknown place of segments 'sentences'"):
         find_moments(HEARD, PARTS, "test", at="sentences", cut=Cut())  # type: ignore[arg-type]

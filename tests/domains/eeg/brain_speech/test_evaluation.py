@@ -7,7 +7,14 @@ import torch
 from torch import Tensor
 
 from antiphon.common.encoder import Encoder, InputSpec
-from antiphon.domains.eeg.brain_speech import Cut, SpeechSegments, cut_parts, listening_from_trials, segment_ranks, segment_retrieval
+from antiphon.domains.eeg.brain_speech import (
+    Cut,
+    SpeechSegments,
+    cut_parts,
+    listening_from_trials,
+    segment_ranks,
+    segment_retrieval,
+)
 from antiphon.domains.eeg.brain_speech.evaluation import block_interval
 
 FEATURES = 4
@@ -69,7 +76,7 @@ def test_noise_alone_is_at_chance() -> None:
 
 def test_more_than_there_are() -> None:
     train, test = listeners(0.0)
-    with pytest.raises(ValueError, match="12 different segments: top-20 needs more, or give evaluation.ks"):
+    with pytest.raises(ValueError, match=r"12 different segments: top-20 needs more, or give evaluation.ks"):
         segment_retrieval(Copying(1.0), train, test, ks=(20,))
 
 

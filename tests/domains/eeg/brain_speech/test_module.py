@@ -125,7 +125,9 @@ def test_arrays_of_many_examples_keep_their_participants() -> None:
 
 def test_saved_and_loaded_it_knows_its_sensors(tmp_path) -> None:
     encoder, told = module(), {"subject": SUBJECT}
-    save_encoder(encoder, tmp_path / "encoder", about={"recipe": "eeg/brain_speech", "domain": "eeg", "paper": "p", "trained on": "t"})
+    save_encoder(
+        encoder, tmp_path / "encoder", about={"recipe": "eeg/brain_speech", "domain": "eeg", "paper": "p", "trained on": "t"}
+    )
     again = antiphon.load_encoder(tmp_path / "encoder")
     assert torch.equal(again.frames(signals(), context=told), encoder.frames(signals(), context=told))
     assert again.input_spec.positions == POSITIONS

@@ -52,7 +52,7 @@ def test_the_set(listeners: Path) -> None:
     for subject in (0, 1):  # the response stands where the sound does, in one direction or the other
         rows = batch.context["subject"] == subject
         brain, level = batch.signals[rows].transpose(0, 1).flatten(1).numpy(), loudness[rows].flatten().numpy()
-        strongest = max(range(8), key=lambda channel: abs(np.corrcoef(brain[channel], level)[0, 1]))  # noqa: B023
+        strongest = max(range(8), key=lambda channel: abs(np.corrcoef(brain[channel], level)[0, 1]))
         lags = [abs(np.corrcoef(np.roll(brain[strongest], lag), level)[0, 1]) for lag in range(-8, 9)]
         best.append(int(np.argmax(lags)) - 8)
         assert max(lags) > 0.3
@@ -97,7 +97,7 @@ def test_nothing_usable(listeners: Path, tmp_path: Path) -> None:
     shutil.rmtree(root / "sub-1")
     with pytest.raises(ValueError, match=r"none of 1 recordings can be used .*names no sound"):
         load(root, speech=mel(), **SMALL)
-    with pytest.raises(ValueError, match="data.root=FOLDER"):
+    with pytest.raises(ValueError, match=r"data.root=FOLDER"):
         load(None, speech=mel())
 
 

@@ -3,14 +3,23 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from antiphon.domains.eeg.brain_speech import Cut, Heard, SpeechSegments, cut_parts, listening_from_arrays, listening_from_trials
+from antiphon.domains.eeg.brain_speech import (
+    Cut,
+    Heard,
+    Listening,
+    SpeechSegments,
+    cut_parts,
+    listening_from_arrays,
+    listening_from_trials,
+)
+from antiphon.domains.eeg.brain_speech.listening import StoredBrain
 from antiphon.domains.eeg.brain_speech.segments import check_no_shared_sound
 
 RATE, NAMES = 50.0, ["Fz", "C3", "Cz", "C4"]
 
 
-def arrays(*, jump_uv: float = 0.0, **options: object):
-    """Two sounds of 30 s and three recordings; every electrode follows the first feature 150 ms later, with an offset of its own."""
+def arrays(*, jump_uv: float = 0.0) -> Listening:
+    """Two sounds of 30 s and three recordings; electrodes follow the first feature 160 ms later, with an offset of their own."""
     random = np.random.default_rng(0)
     sounds = [random.normal(size=(1500, 3)).astype(np.float32) for _ in range(2)]
     recordings, heard = [], []
@@ -21,9 +30,7 @@ def arrays(*, jump_uv: float = 0.0, **options: object):
         brain[1, 700:710] += jump_uv
         recordings.append(brain)
         heard.append(Heard(number, sound, onset / RATE, 30.0, np.arange(0.5, 29.0, 0.7) + 0.004 * number))
-    return listening_from_arrays(
-        recordings, ["b", "b", "a"], sounds, heard, sample_rate=RATE, names=NAMES, **{"baseline_s": 0.5, **options}
-    )
+    return listening_from_arrays(recordings, ["b", "b", "a"], sounds, heard, sample_rate=RATE, names=NAMES)
 
 
 CUT = Cut(segment_s=2.0, before_s=0.5, delay_s=0.16)
@@ -54,18 +61,28 @@ def test_brain_and_speech_lie_side_by_side(which: int) -> None:
 
 
 def test_the_mean_before_the_onset_is_taken_off() -> None:
-    data = replace(parts()[0], shift=0)
-    signals = data.batch(np.arange(10)).signals
-    np.testing.assert_allclose(signals[..., :25].mean(dim=-1), 0, atol=1.5)  # up to the recording's own median
-    statistics = data.listening.brains[0].statistics
-    shifted = signals[..., :25].mean(dim=-1).numpy() + (statistics[0] / statistics[1])
-    np.testing.assert_allclose(shifted, 0, atol=1e-3)
+    """However large the offset of an electrode is; what is left is the median of such segments."""
+    data = cut_parts(arrays(), cut=replace(CUT, delay_s=0.0), block_s=5.0)[0]
+    rows = np.flatnonzero(data.recording == 0)
+    middle, spread = data.scales[0]
+    before = data.brain(rows)[..., :25].mean(axis=-1)
+    np.testing.assert_allclose(before, np.broadcast_to(-middle / spread, before.shape), atol=1e-4)
+    assert np.abs(before).max() < 0.5
+
+
+def test_each_recording_is_scaled_by_itself() -> None:
+    listening = arrays()
+    values = [brain.read(0, brain.samples) for brain in listening.brains]
+    larger = replace(listening, brains=(listening.brains[0], StoredBrain(50 * values[1]), listening.brains[2]))
+    same, other = (cut_parts(one, cut=CUT, block_s=5.0)[0] for one in (listening, larger))
+    np.testing.assert_allclose(same.brain(np.arange(len(same))), other.brain(np.arange(len(same))), atol=1e-4)
+    spread = np.subtract(*np.quantile(same.brain(np.arange(len(same))), (0.75, 0.25), axis=(0, 2)))
+    np.testing.assert_allclose(spread, 1.0, atol=0.1)
 
 
 def test_scaled_and_clamped() -> None:
     for clamp in (20.0, None):
-        listening = arrays(jump_uv=1e5, clamp=clamp)
-        train, test = cut_parts(listening, cut=CUT, block_s=5.0, at="grid")
+        train, test = cut_parts(arrays(jump_uv=1e5), cut=replace(CUT, clamp=clamp), block_s=5.0, at="grid")
         largest = max(float(part.batch(np.arange(len(part))).signals[:, :3].abs().max()) for part in (train, test))
         assert largest == 20.0 if clamp else largest > 1000
 
@@ -75,7 +92,9 @@ def test_no_sound_is_in_both_parts_whoever_heard_it() -> None:
         for at in ("words", "grid"):
             train, test = parts(seed=seed, at=at)
             frames = train.size - train.shift
-            pieces = [{(s, f + k) for s, f in zip(x.sound, x.speech_start, strict=True) for k in range(frames)} for x in (train, test)]
+            pieces = [
+                {(s, f + k) for s, f in zip(x.sound, x.speech_start, strict=True) for k in range(frames)} for x in (train, test)
+            ]
             assert not pieces[0] & pieces[1]
             assert set(train.recording) == {0, 1, 2} and set(test.recording) <= {0, 1, 2}
 

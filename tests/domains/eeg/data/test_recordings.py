@@ -178,6 +178,7 @@ def test_robust_scaling_per_recording_and_the_clamp() -> None:
     assert made.max() == 20 and data.input_spec.unit == "deviations" and data.classes == ("a", "b")
     spread = np.subtract(*np.quantile(made.numpy(), (0.75, 0.25), axis=-1))
     np.testing.assert_allclose(spread, 1, atol=0.15)
+    np.testing.assert_allclose(np.median(made, axis=-1), 0, atol=0.5)  # the offset of 500 uV went with the baseline, and once only
 
 
 def test_twenty_minutes_of_21_channels_do_not_fill_the_memory(write_edf: WriteEDF) -> None:

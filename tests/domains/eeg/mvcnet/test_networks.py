@@ -5,7 +5,13 @@ import torch
 
 import antiphon
 from antiphon.common.random import KeyedRandom
-from antiphon.domains.eeg.mvcnet.encoders import ElectrodeTransformer, IFNetEncoder, MVCNetEncoder, resample_by_spectrum
+from antiphon.domains.eeg.mvcnet.encoders import (
+    ElectrodeTransformer,
+    IFNetEncoder,
+    MVCNetEncoder,
+    TemporalFilter,
+    resample_by_spectrum,
+)
 
 
 @pytest.mark.parametrize(
@@ -22,6 +28,14 @@ def test_the_spatial_filter_begins_small() -> None:
     encoder = IFNetEncoder(64, 250)
     weights = encoder.branch.layers[0].weight.detach()
     assert 0.008 < float(weights.std()) < 0.011 and float(weights.abs().max()) < 0.06
+
+
+def test_the_temporal_filter_is_a_depth_wise_convolution() -> None:
+    layer = TemporalFilter(4)
+    torch.nn.init.normal_(layer.weight)
+    maps = KeyedRandom(torch.arange(2)).normal(4, 100)
+    expected = torch.nn.functional.conv1d(maps, layer.weight.flip(-1)[:, None], padding=31, groups=4)
+    assert torch.allclose(layer(maps), expected, atol=1e-4)
 
 
 def test_the_transformer_is_as_large_as_published_and_small_when_resampled() -> None:

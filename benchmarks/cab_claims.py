@@ -1,0 +1,95 @@
+"""What CAB-KWS claims: speed against volume, what keeps the network from collapsing, how fast fine-tuning goes afterwards.
+
+    python benchmarks/cab_claims.py --quick     # one seed, short pretraining
+    python benchmarks/cab_claims.py --full      # 3 seeds
+
+Pretrained without labels on the open voices of benchmarks/keywords.py, read on the German calls of kajongg: RankMe and deviation
+of the bottlenecks over all calls, nearest neighbours across speakers by them, and the accuracy on one speaker of all weights
+fine-tuned on the words of the other three, after a few epochs and after more. Finished runs are kept in --store.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from keywords import left_out_speaker, pretrained, scores, task_set, untrained
+from rich.console import Console
+
+from antiphon.common.evaluation.intervals import mean_interval
+from antiphon.common.report import Table, terminal_table
+
+TASK = "calls-de"
+NO_SPEED, NO_GAIN = "views.speed=[1.0,1.0]", "views.gain_db=[0.0,0.0]"
+NO_RECONSTRUCTION = ["objective.reconstruction=0", "objective.reconstruction_augmented=0"]
+CONTROLS: dict[str, list[str] | None] = {
+    "nothing": None,
+    "speed and volume": [],
+    "speed": [NO_GAIN],
+    "volume": [NO_SPEED],
+    "likeness and reconstruction": ["objective.dual_weight=0"],
+    "likeness alone": [*NO_RECONSTRUCTION, "objective.dual_weight=0"],
+}
+STEPS = {"full": 300, "quick": 40}
+EPOCHS = {"full": (5, 20), "quick": (3,)}
+
+
+def run(control: str, seed: int, size: str) -> dict[str, float]:
+    """The measures of one encoder."""
+    from antiphon.common.evaluation.geometry import rankme
+    from antiphon.domains.keyword_spotting.evaluation import encode_words, word_distances
+    from antiphon.run.own_data import untrained_like
+
+    overrides = CONTROLS[control]
+    encoder = untrained("cab", seed) if overrides is None else pretrained("cab", seed, overrides, STEPS[size])
+    data = task_set(TASK)
+    embeddings = encode_words(encoder, data).embeddings
+    found = {
+        "RankMe": float(rankme(embeddings)),
+        "deviation": float(embeddings.std(dim=0).mean()),
+        "1-NN": scores(word_distances(encoder, data, compare="pooled"), TASK)["1-NN"],
+    }
+    speaker = min(row.speaker or "" for row in data.manifest)
+    for epochs in EPOCHS[size]:
+        start = untrained_like(encoder, seed)
+        start.load_state_dict(encoder.state_dict())
+        found[f"fine-tuned, {epochs} epochs"] = left_out_speaker(start, TASK, speaker, epochs, seed)
+    return found
+
+
+def main() -> None:
+    """Parse, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quick", action="store_true")
+    size.add_argument("--full", action="store_true")
+    parser.add_argument("--seeds", type=int, help="how many (default 1 or 3)")
+    parser.add_argument("--store", type=Path, default=Path("benchmarks/runs-cab_claims.jsonl"), help="where finished runs are kept")
+    options = parser.parse_args()
+    chosen = "full" if options.full else "quick"
+    entries = [json.loads(line) for line in options.store.read_text().splitlines()] if options.store.exists() else []
+    done: dict[tuple[str, int, str], dict[str, Any]] = {
+        (entry["control"], entry["seed"], entry["size"]): entry["values"] for entry in entries
+    }
+    seeds = range(options.seeds or (3 if options.full else 1))
+    for seed in seeds:
+        for control in CONTROLS:
+            if (control, seed, chosen) not in done:
+                start = time.process_time()
+                values = done[control, seed, chosen] = run(control, seed, chosen)
+                with options.store.open("a") as file:
+                    file.write(json.dumps({"control": control, "seed": seed, "size": chosen, "values": values}) + "\n")
+                print(f"{control} seed {seed}: {time.process_time() - start:.0f} s of one core", file=sys.stderr)
+    names = list(done["nothing", 0, chosen])
+    rows: list[list[Any]] = [
+        [control, *(mean_interval([done[control, seed, chosen][name] for seed in seeds]) for name in names)] for control in CONTROLS
+    ]
+    Console(width=160).print(terminal_table(Table("CAB on German calls", ["pretrained with", *names], rows)))
+
+
+if __name__ == "__main__":
+    main()
