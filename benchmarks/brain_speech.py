@@ -1,7 +1,7 @@
 """Brain to speech on simulated listeners: contrast against regression, and what the parts of the brain module are for.
 
     python benchmarks/brain_speech.py --quick     3 listeners, 200 segments, one seed: about 5 minutes on 2 cores
-    python benchmarks/brain_speech.py --full      4 listeners, 400 segments, 3 seeds: about half an hour on 2 cores
+    python benchmarks/brain_speech.py --full      4 listeners, 300 segments, 3 seeds: about half an hour on 2 cores
 
 Every listener hears all segments of 3 s. A segment's 16 features are sums of six slow courses; the electrodes hear these courses
 150 ms later, through weights that vary smoothly over the head and are each listener's own, below noise of 1/f, and in one trial of
@@ -36,8 +36,8 @@ from rich.console import Console
 from antiphon.common.evaluation.intervals import mean_interval, paired_difference
 from antiphon.common.report import Difference, Table, terminal_table
 
-SIZES: dict[str, dict[str, Any]] = {"quick": {"subjects": 3, "segments": 200}, "full": {"subjects": 4, "segments": 400}}
-STEPS = {"quick": 200, "full": 400}
+SIZES: dict[str, dict[str, Any]] = {"quick": {"subjects": 3, "segments": 200}, "full": {"subjects": 4, "segments": 300}}
+STEPS = {"quick": 200, "full": 300}
 RATE = 64.0
 NOISE = 10.0  # times the response
 POPS, HEIGHT_UV = 0.1, 20_000.0  # share of trials in which an electrode jumps, and by how much

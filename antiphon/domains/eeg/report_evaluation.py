@@ -147,9 +147,7 @@ def _zero_shot(model: TwoTowers, embedded: WindowEmbeddings, question: Question)
     return {f"{question.task.name}_zero_shot": result.balanced_accuracy}
 
 
-def _probes(
-    train_x: Any, test_x: Any, question: Question, *, shares: Sequence[float], repeats: int, seed: int
-) -> dict[str, float]:
+def _probes(train_x: Any, test_x: Any, question: Question, *, shares: Sequence[float], repeats: int, seed: int) -> dict[str, float]:
     learnt, told = question.train >= 0, question.test >= 0
     if len(np.unique(question.train[learnt])) < 2:
         return {}

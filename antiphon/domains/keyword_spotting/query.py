@@ -169,7 +169,8 @@ def _pooled(encoder: Encoder, examples: Sequence[Tensor], blocks: Iterator[Tenso
     shortest = encoder.input_spec.min_length
     if min(window, *(one.shape[-1] for one in examples)) < shortest:
         raise ValueError(f"the encoder needs {shortest} samples, but an example or the window is shorter: use longer ones")
-    targets = normalize(torch.cat([encoder.embed(one[None]) for one in examples]), dim=-1)  # (K, D)
+    device = encoder.input_mean.device
+    targets = normalize(torch.cat([encoder.embed(one[None].to(device)).cpu() for one in examples]), dim=-1)  # (K, D)
     for first, embeddings in stream_embeddings(encoder, blocks, size=window, hop=hop):
         scores, nearest = (normalize(embeddings, dim=-1) @ targets.T).max(dim=1)
         starts = first + hop * np.arange(len(embeddings))
@@ -214,7 +215,7 @@ def example_frames(encoder: Encoder, waves: Tensor, grid: FrameGrid) -> Tensor:
     """The frames (m, D) of an example (C, T): by itself, or where an encoder sees windows in these, with silence around it."""
     if encoder.input_spec.window is None:
         rest = max(0, encoder.input_spec.min_length - waves.shape[-1])
-        return encoder.frames(pad(waves, (0, rest))[None])[0]
+        return encoder.frames(pad(waves, (0, rest))[None].to(encoder.input_mean.device))[0].cpu()
     return torch.cat(list(stream_frames(encoder, [waves], grid)))[: frames_in(waves.shape[-1], grid)]
 
 

@@ -82,7 +82,7 @@ def frame_grid(encoder: Encoder) -> FrameGrid:
         return FrameGrid(float(encoder.samples_per_frame))
     spec = encoder.input_spec
     window = spec.window or max(round(_CONTEXT_S * float(spec.sample_rate or 1)), spec.min_length)
-    once, twice = (encoder.frames(torch.zeros(1, spec.channels, times * window)).shape[1] for times in (1, 2))
+    once, twice = (encoder.frames(encoder.input_mean.new_zeros(1, spec.channels, times * window)).shape[1] for times in (1, 2))
     kept = max(1, once // 2)
     hop = round(kept * window / (twice - once))  # whole samples, or an hour of windows would run out of step
     return FrameGrid(hop / kept, window, (once - kept) // 2, kept)
@@ -90,30 +90,31 @@ def frame_grid(encoder: Encoder) -> FrameGrid:
 
 @torch.no_grad()
 def stream_frames(encoder: Encoder, blocks: Iterable[Tensor], grid: FrameGrid) -> Iterator[Tensor]:
-    """Frames (n, D) of blocks of raw samples (C, any number), in order: frame j stands for samples j * period to (j + 1) * period.
+    """Frames (n, D), on the CPU, of blocks of raw samples (C, any number): frame j stands for j * period to (j + 1) * period.
 
     An encoder that streams gives those that are complete; of another, the last ones may reach beyond the end, into silence.
     """
+    device = encoder.input_mean.device
     if isinstance(encoder, StreamingEncoder):
         state = encoder.start()
         for block in blocks:
-            frames, state = encoder.step(block[None], state)
-            yield frames[0]
+            frames, state = encoder.step(block[None].to(device), state)
+            yield frames[0].cpu()
         return
     hop, lead = round(grid.kept * grid.period), round(grid.first * grid.period)
     silence = torch.zeros(encoder.input_spec.channels, grid.window)
     around = chain((silence[:, :lead],), blocks, (silence[:, : grid.window - lead - hop],))  # what first and last frames see beyond
     for _, windows in sliding_windows(around, size=grid.window, hop=hop):
         for part in windows.split(_AT_A_TIME):
-            yield encoder.frames(part)[:, grid.first : grid.first + grid.kept].flatten(0, 1)
+            yield encoder.frames(part.to(device))[:, grid.first : grid.first + grid.kept].flatten(0, 1).cpu()
 
 
 @torch.no_grad()
 def stream_embeddings(encoder: Encoder, blocks: Iterable[Tensor], *, size: int, hop: int) -> Iterator[tuple[int, Tensor]]:
-    """Embeddings (n, D) of windows of `size` samples, `hop` samples apart, and the sample where the first of them begins."""
+    """Embeddings (n, D), on the CPU, of windows of `size` samples, `hop` apart, and the sample where the first of them begins."""
     for start, windows in sliding_windows(blocks, size=size, hop=hop):
         for number, part in enumerate(windows.split(_AT_A_TIME)):
-            yield start + number * _AT_A_TIME * hop, encoder.embed(part)
+            yield start + number * _AT_A_TIME * hop, encoder.embed(part.to(encoder.input_mean.device)).cpu()
 
 
 def frames_in(samples: int, grid: FrameGrid) -> int:

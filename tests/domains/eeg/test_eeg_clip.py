@@ -11,7 +11,7 @@ import pytest
 
 import antiphon
 from antiphon.cli import main
-from antiphon.common.data.open_data import cache_folder
+from antiphon.common.data.open_data import cache_folder, open_manifest
 from antiphon.common.text import read_prompts
 from antiphon.domains.eeg import EpochSet
 from antiphon.domains.eeg.data.simulation import ATTRIBUTES, PROMPTS, SimulatedStudy, simulate_recordings
@@ -23,9 +23,15 @@ if find_spec("wordllama") is None or find_spec("mne") is None:
 
 RATE, WINDOW_S = 100.0, 2.5
 SMALL = ["data=eeg/recordings", "encoder=braindecode", "towers.per_frame=false", f"data.window_s={WINDOW_S}", "data.label=slowing"]
-SMALL += ["data.channels=null", "data.layout=auto", "data.layout_options={}", "data.span_s=[0,null]", "data.in_memory=true"]
+SMALL += ["data.channels=null", "data.layout=auto", "data.layout_options={}", "data.span_s=[0,null]"]
 SMALL += ["training.epochs=null", "training.steps=60", "training.batch_size=32", "training.progress=false", "report=false"]
-SMALL += ["monitor.times=1", "monitor.examples=8", "text.prompts=eeg_simulated", "text.cache=false", "objective.ignore_same_group=false"]
+SMALL += [
+    "monitor.times=1",
+    "monitor.examples=8",
+    "text.prompts=eeg_simulated",
+    "text.cache=false",
+    "objective.ignore_same_group=false",
+]
 SMALL += ["evaluation.random_seeds=[0]", "evaluation.shares=[1.0,0.1]", "evaluation.repeats=2"]
 
 
@@ -78,7 +84,9 @@ def test_prompts_answer_the_columns() -> None:
             made = [f"{one} {word}".strip() for one in made for word in settings["words"][column].values()]
         assert sorted(made) == sorted(task.labels)
     simulated = read_prompts("eeg_simulated")
-    assert {name: dict(task.classes) for name, task in simulated.tasks.items()} == {name: dict(one) for name, one in PROMPTS.items()}
+    assert {name: dict(task.classes) for name, task in simulated.tasks.items()} == {
+        name: dict(one) for name, one in PROMPTS.items()
+    }
     assert {name: task.labels for name, task in simulated.tasks.items()} == dict(ATTRIBUTES)
 
 
@@ -128,10 +136,12 @@ def test_strangers_channels(run: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert values["interpolate"] != values["subset"]
 
 
-@pytest.mark.skipif(not (cache_folder() / "biosig-motor-imagery").is_dir(), reason="needs `antiphon data fetch biosig-motor-imagery`")
+@pytest.mark.skipif(
+    not (cache_folder() / "biosig-motor-imagery").is_dir(), reason="needs `antiphon data fetch biosig-motor-imagery`"
+)
 def test_gdf(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Three bipolar channels of another set-up are no recording for this model: said, and not guessed."""
-    file = cache_folder() / "biosig-motor-imagery" / "sample.gdf"
+    file = open_manifest("biosig-motor-imagery")[0].path
     with pytest.raises(SystemExit):
         asked(capsys, run, file, "--task", "slowing", "--on-mismatch", "subset")
     assert "channels are missing" in " ".join(capsys.readouterr().err.split())

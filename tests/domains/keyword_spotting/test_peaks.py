@@ -1,5 +1,7 @@
 """Peaks that are no rivals, the best of them, and a threshold that background passes in every second recording."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,7 @@ def row(scores: list[float], *, hop_s: float = 0.1, length_s: float = 0.4) -> li
 
 def test_a_hump_gives_its_top() -> None:
     found = list(peaks(row([0.1, 0.3, 0.7, 0.9, 0.6, 0.2, 0.1])))
-    assert [round(one.start_s, 1) for one in found][0] == 0.3 and found[0].score == 0.9
+    assert round(found[0].start_s, 1) == 0.3 and found[0].score == 0.9
     assert all(one.score < 0.3 for one in found[1:])
 
 
@@ -21,7 +23,7 @@ def test_no_two_peaks_are_rivals_and_the_best_of_all_is_among_them() -> None:
     for _ in range(20):
         scores = np.convolve(random.normal(size=300), np.ones(4), "same").tolist()
         found = list(peaks(row(scores)))
-        assert not any(first.rivals(second) for first, second in zip(found, found[1:], strict=False))
+        assert not any(first.rivals(second) for first, second in pairwise(found))
         assert max(scores) == max(one.score for one in found)
         assert [one.start_s for one in found] == sorted(one.start_s for one in found)
 

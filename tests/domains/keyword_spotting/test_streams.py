@@ -42,7 +42,12 @@ class Loudness(Encoder):
         )
 
     def encode(
-        self, signals: Tensor, lengths: Tensor | None = None, *, mask: Tensor | None = None, context: Mapping[str, Any] | None = None
+        self,
+        signals: Tensor,
+        lengths: Tensor | None = None,
+        *,
+        mask: Tensor | None = None,
+        context: Mapping[str, Any] | None = None,
     ) -> Tensor:
         parts = signals.unfold(-1, 100, 100)[:, 0]
         return torch.stack((parts.mean(dim=-1), parts.square().mean(dim=-1)), dim=-1)

@@ -60,6 +60,7 @@ def test_the_run_ends_with_the_probe(run: Path) -> None:
     assert [(row["encoder"], 0.0 <= row["accuracy"] <= 1.0) for row in results["rows"]] == [("random", True), ("pretrained", True)]
     assert results["train_examples"] + results["test_examples"] == 20
 
+
 def test_the_run_says_what_it_left_out(run: Path) -> None:
     listed = (run / "left_out.tsv").read_text().splitlines()
     assert len(listed) == 2 and "empty.wav\tthe file is empty" in "\n".join(listed)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+
 from antiphon.common.data.manifest import Manifest, Row
 from antiphon.common.data.quarantine import Quarantine
 from antiphon.common.encoder import Encoder
@@ -116,8 +118,9 @@ def read_listening(
         manifest, raws=raws, on_mismatch=on_mismatch, unit=unit, preparation=Preparation(sample_rate=sample_rate)
     )
     brains: list[Brain] = [StoredBrain(one.read(0, one.last)) if in_memory else FileBrain(one) for one in sources]
-    rate = sample_rate
-    sounds, heard = _sounds([played[row.path] for row in kept], speech, rate, cache, [brain.samples / rate for brain in brains])
+    lengths_s = [brain.samples / sample_rate for brain in brains]
+    speech = speech.to("cuda" if torch.cuda.is_available() else "cpu")  # an hour of sound is long for a large model
+    sounds, heard = _sounds([played[row.path] for row in kept], speech, sample_rate, cache, lengths_s)
     return Listening(
         brains=tuple(brains),
         subjects=tuple(row.extra["subject"] for row in kept),

@@ -230,7 +230,7 @@ def _cut_one(
 def _prepared_spec(spec: InputSpec, cut: Cut) -> InputSpec:
     """The contract of signals that were cut: what was done to them, in the terms of `Preparation`, and how they were cut."""
     steps = Preparation.from_dict({**spec.preparation, "baseline_s": cut.before_s, "robust": True, "clamp": cut.clamp})
-    told = {"segment_s": cut.segment_s, "delay_s": cut.delay_s}
+    told = {"window_s": cut.segment_s, "delay_s": cut.delay_s}
     return replace(spec, unit=steps.unit, preparation={**steps.to_dict(), **told})
 
 
