@@ -5,17 +5,17 @@
 
 Two studies:
 
-* `conditions`: `neurokit-erp` (fetched on first use), 288 trials of 10 channels of one subject, who heard a tone left or right or saw
-  a checkerboard left or right. The trials of each condition are cut into five blocks in order of time, and a seed holds out one of
-  them. Each training trial has one of four paraphrases of its condition; the prompts (`eeg_erp`) are none of them. Beside it a
+* `conditions`: `neurokit-erp` (fetched on first use), 288 trials of 10 channels of one subject, who heard a tone left or right or
+  saw a checkerboard left or right. The trials of each condition are cut into five blocks in order of time, and a seed holds out one
+  of them. Each training trial has one of four paraphrases of its condition; the prompts (`eeg_erp`) are none of them. Beside it a
   logistic regression on the trials' samples, which learns from the labels.
 * `reports`: simulated subjects, two recordings each, with reports in which four attributes stand (`simulate_recordings`); 30 % of
   the subjects are held out. The prompts (`eeg_simulated`) are in words that no report has. Beside it the same network trained from
   scratch on 1, 1/10 and 1/50 of the labels of one attribute, on the draw that the first frozen probe has, too.
 
-The network is braindecode's EEGNet (`conditions`) or ShallowFBCSPNet (`reports`): one thread trains them in a minute or two. Everything
-else is the recipe `eeg/eeg_clip` with the text tower wordllama. "Random" are the same towers at initial weights. A seed draws split,
-initial weights and order; differences are taken within a seed. Finished runs are kept in --store.
+The network is braindecode's EEGNet (`conditions`) or ShallowFBCSPNet (`reports`), which one thread trains in a minute or two.
+Everything else is the recipe `eeg/eeg_clip` with the text tower wordllama. "Random" are the same towers at initial weights. A seed
+draws split, initial weights and order; differences are taken within a seed. Finished runs are kept in --store.
 """
 
 from __future__ import annotations
@@ -48,7 +48,12 @@ WORDINGS = {
     "audio/left": ["a tone in the left ear", "sound on the left", "left-sided tone", "hearing, left ear"],
     "audio/right": ["a tone in the right ear", "sound on the right", "right-sided tone", "hearing, right ear"],
     "visual/left": ["a checkerboard, left visual field", "picture on the left", "left-sided checkerboard", "seeing, left half"],
-    "visual/right": ["a checkerboard, right visual field", "picture on the right", "right-sided checkerboard", "seeing, right half"],
+    "visual/right": [
+        "a checkerboard, right visual field",
+        "picture on the right",
+        "right-sided checkerboard",
+        "seeing, right half",
+    ],
 }
 SIZES = {"quick": {"subjects": 40, "duration_s": 12.0}, "full": {"subjects": 120, "duration_s": 20.0}}
 STEPS = {"conditions": {"quick": 150, "full": 300}, "reports": {"quick": 100, "full": 400}}
@@ -186,9 +191,7 @@ def _classifier(job: Job, labelled: Any, test: Any, truth: NDArray[np.int64]) ->
     with seeded_scope(job.seed, "initial weights"):
         classifier = Classifier(build_encoder(config, labelled, seed=job.seed), labelled.classes)
     steps = SCRATCH_STEPS[job.size]
-    settings = TrainingSettings(
-        batch_size=32, steps=steps, seed=job.seed, drop_last=False, checkpoint_every=steps, progress=False
-    )
+    settings = TrainingSettings(batch_size=32, steps=steps, seed=job.seed, drop_last=False, checkpoint_every=steps, progress=False)
     optimizer = OptimizerSettings(lr=2e-3, schedule="cosine")
     with tempfile.TemporaryDirectory() as scratch:
         fit(Classification(classifier, optimizer=optimizer, steps=steps, seed=job.seed), labelled, settings, scratch)
@@ -229,7 +232,9 @@ def tables(results: dict[Job, dict[str, Any]], study: str) -> list[Table]:
     cells = [[metric, *(mean_interval(one[row]) if row in one else "-" for row in rows)] for metric, one in found.items()]
     pairs = [(metric, one, other) for metric, one in found.items() for other in ("random", METHODS[study][1]) if other in one]
     claims: list[list[Any]] = [
-        [metric, other, Difference(paired_difference(one["eeg_clip"], one[other]))] for metric, one, other in pairs if "eeg_clip" in one
+        [metric, other, Difference(paired_difference(one["eeg_clip"], one[other]))]
+        for metric, one, other in pairs
+        if "eeg_clip" in one
     ]
     if {"condition_zero_shot", "condition_probe"} <= set(found) and "logistic regression" in found["condition_probe"]:
         sides = found["condition_zero_shot"]["eeg_clip"], found["condition_probe"]["logistic regression"]

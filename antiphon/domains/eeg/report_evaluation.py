@@ -46,7 +46,7 @@ def report_scores(
     repeats: int = 5,
     seed: int = 0,
 ) -> dict[str, float]:
-    """Balanced accuracies by recording: ``{"gender_zero_shot": ..., "gender_probe": ..., "gender_probe_1/10": ...}``, and retrieval.
+    """Balanced accuracies by recording, ``{"gender_zero_shot": ..., "gender_probe": ..., "gender_probe_1/10": ...}``; retrieval.
 
     A recording's score is the mean over its windows, and so is the embedding that the probe sees: a logistic regression on the
     frozen signal tower, without its projection. "1/10" is the mean of `repeats` stratified draws of a tenth of the labels.

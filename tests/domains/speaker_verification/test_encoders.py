@@ -69,10 +69,22 @@ def test_features_are_those_of_torchaudio_with_instance_norm() -> None:
     assert not found.requires_grad
 
 
+def test_features_of_the_whole_keep_the_mean_spectrum_and_lose_the_loudness() -> None:
+    features, waves = SpeakerFeatures(sample_rate=16_000, scaling="whole"), 0.1 * torch.randn(2, 1, 8000)
+    maps = features(waves, torch.tensor([8000, 5000]))
+    inside = maps[1, :, :, : int(features.frame_lengths(torch.tensor(5000)))]
+    for part in (maps[0], inside):
+        assert abs(float(part.mean())) < 1e-5 and abs(float(part.std()) - 1) < 1e-3
+    assert float(maps[0].mean(dim=-1).abs().max()) > 0.5
+    torch.testing.assert_close(features(4 * waves[:1]), maps[:1], rtol=1e-3, atol=1e-3)
+    with pytest.raises(ValueError, match="unknown scaling 'band'"):
+        SpeakerFeatures(sample_rate=16_000, scaling="band")  # type: ignore[arg-type]
+
+
 @every_encoder
-@pytest.mark.parametrize("norm", ["batch", "group"])
-def test_an_utterance_embeds_the_same_alone_and_in_a_padded_batch(name: str, norm: str) -> None:
-    encoder, waves = lively(name, norm=norm).eval(), utterances()
+@pytest.mark.parametrize(("norm", "scaling"), [("batch", "bands"), ("group", "whole")])
+def test_an_utterance_embeds_the_same_alone_and_in_a_padded_batch(name: str, norm: str, scaling: str) -> None:
+    encoder, waves = lively(name, norm=norm, scaling=scaling).eval(), utterances()
     together, frames = encoder.embed(waves, LENGTHS), encoder.frames(waves, LENGTHS)
     counts = encoder.frame_lengths(LENGTHS, frames.shape[1], waves.shape[-1])
     for row, length in enumerate(LENGTHS.tolist()):

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from antiphon.common.encoder import Encoder, InputSpec
-from antiphon.domains.speaker_verification.encoders.features import SpeakerFeatures
+from antiphon.domains.speaker_verification.encoders.features import Scaling, SpeakerFeatures
 
 
 class SpeakerEncoder(Encoder):
@@ -19,11 +19,13 @@ class SpeakerEncoder(Encoder):
     norms included, sees only what is inside.
     """
 
-    def __init__(self, *, in_channels: int, sample_rate: int, mels: int, embedding_dim: int, config: Mapping[str, Any]) -> None:
+    def __init__(
+        self, *, in_channels: int, sample_rate: int, mels: int, scaling: Scaling, embedding_dim: int, config: Mapping[str, Any]
+    ) -> None:
         if in_channels != 1:
             raise ValueError(f"speaker encoders hear one channel, got in_channels={in_channels}: mix down with data.channels=mono")
         super().__init__(embedding_dim=embedding_dim, input_spec=InputSpec(channels=1, sample_rate=sample_rate), config=config)
-        self.features = SpeakerFeatures(sample_rate=sample_rate, mels=mels)
+        self.features = SpeakerFeatures(sample_rate=sample_rate, mels=mels, scaling=scaling)
 
     @abstractmethod
     def encode_features(self, maps: Tensor, lengths: Tensor | None) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from antiphon.common.data.batch import length_mask
 from antiphon.domains.speaker_verification.encoders.base import SpeakerEncoder, he_weights
+from antiphon.domains.speaker_verification.encoders.features import Scaling
 from antiphon.domains.speaker_verification.encoders.masking import MaskedNorm, SpeakerNorm, SqueezeExcitation
 
 SCALE = 8  # parts of the channels in a Res2Net block
@@ -94,6 +95,7 @@ class ECAPATDNNEncoder(SpeakerEncoder):
         *,
         sample_rate: int = 16_000,
         mels: int = 40,
+        scaling: Scaling = "bands",
         channels: int = 512,
         embedding_dim: int = 512,
         norm: SpeakerNorm = "batch",
@@ -104,11 +106,14 @@ class ECAPATDNNEncoder(SpeakerEncoder):
             "in_channels": in_channels,
             "sample_rate": sample_rate,
             "mels": mels,
+            "scaling": scaling,
             "channels": channels,
             "embedding_dim": embedding_dim,
             "norm": norm,
         }
-        super().__init__(in_channels=in_channels, sample_rate=sample_rate, mels=mels, embedding_dim=embedding_dim, config=config)
+        super().__init__(
+            in_channels=in_channels, sample_rate=sample_rate, mels=mels, scaling=scaling, embedding_dim=embedding_dim, config=config
+        )
         wide = 3 * channels
         self.stem = _TimeConv(mels, channels, norm, kernel=5)
         self.blocks = nn.ModuleList(_Res2NetBlock(channels, dilation, norm) for dilation in DILATIONS)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from antiphon.common.data.batch import length_mask
 from antiphon.domains.speaker_verification.encoders.base import SpeakerEncoder, he_weights
+from antiphon.domains.speaker_verification.encoders.features import Scaling
 from antiphon.domains.speaker_verification.encoders.masking import MaskedNorm, SpeakerNorm, SqueezeExcitation
 
 BLOCKS = (3, 4, 6, 3)
@@ -56,6 +57,7 @@ class FastResNet34Encoder(SpeakerEncoder):
         *,
         sample_rate: int = 16_000,
         mels: int = 40,
+        scaling: Scaling = "bands",
         width: int = 16,
         embedding_dim: int = 512,
         norm: SpeakerNorm = "batch",
@@ -64,11 +66,14 @@ class FastResNet34Encoder(SpeakerEncoder):
             "in_channels": in_channels,
             "sample_rate": sample_rate,
             "mels": mels,
+            "scaling": scaling,
             "width": width,
             "embedding_dim": embedding_dim,
             "norm": norm,
         }
-        super().__init__(in_channels=in_channels, sample_rate=sample_rate, mels=mels, embedding_dim=embedding_dim, config=config)
+        super().__init__(
+            in_channels=in_channels, sample_rate=sample_rate, mels=mels, scaling=scaling, embedding_dim=embedding_dim, config=config
+        )
         self.stem = nn.Conv2d(1, width, 7, stride=(2, 1), padding=3, bias=False)
         self.stem_norm = MaskedNorm(norm, width)
         self.blocks = nn.ModuleList()
