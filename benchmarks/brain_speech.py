@@ -1,11 +1,11 @@
 """Brain to speech on simulated listeners: contrast against regression, and what the parts of the brain module are for.
 
-    python benchmarks/brain_speech.py --quick     3 listeners, 200 segments, one seed: about 5 minutes on 2 cores
-    python benchmarks/brain_speech.py --full      4 listeners, 300 segments, 3 seeds: about half an hour on 2 cores
+    python benchmarks/brain_speech.py --quick     3 listeners, 200 segments, one seed: some minutes on 2 cores
+    python benchmarks/brain_speech.py --full      4 listeners, 300 segments, 3 seeds: about a quarter of an hour on 2 quiet cores
 
 Every listener hears all segments of 3 s. A segment's 16 features are sums of six slow courses; the electrodes hear these courses
 150 ms later, through weights that vary smoothly over the head and are each listener's own, below noise of 1/f, and in one trial of
-twenty an electrode jumps by 20 mV (`antiphon.domains.eeg.data.simulation`). 70 % of the segments are learnt from, 20 % are tested,
+ten an electrode jumps by 20 mV (`antiphon.domains.eeg.data.simulation`). 70 % of the segments are learnt from, 20 % are tested,
 for all listeners the same. Top-k: the share of test trials whose segment is among the k best of all test segments.
 
 The network is the published one with fewer channels, trained by the recipe `eeg/brain_speech` at a higher rate. A seed draws data,

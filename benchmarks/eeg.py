@@ -55,7 +55,7 @@ WORDINGS = {
         "seeing, right half",
     ],
 }
-SIZES = {"quick": {"subjects": 40, "duration_s": 12.0}, "full": {"subjects": 120, "duration_s": 20.0}}
+SIZES: dict[str, dict[str, Any]] = {"quick": {"subjects": 40, "duration_s": 12.0}, "full": {"subjects": 120, "duration_s": 20.0}}
 STEPS = {"conditions": {"quick": 150, "full": 300}, "reports": {"quick": 100, "full": 400}}
 SCRATCH_STEPS = {"quick": 40, "full": 100}
 SCRATCH_SHARES = (1.0, 0.1, 0.02)
@@ -137,6 +137,7 @@ def _towers(job: Job, train: Any, test: Any) -> dict[str, dict[str, float]]:
     steps = STEPS[job.study][job.size]
     told = [*OURS[job.study], "towers.per_frame=false", "training.epochs=null", f"training.steps={steps}", "text.cache=false"]
     config = compose("eeg/eeg_clip", told)
+    learner: Any
     learner, steps = build_learner(config, train, seed=job.seed)
     settings = TrainingSettings(
         batch_size=config["training"]["batch_size"], steps=steps, seed=job.seed, checkpoint_every=steps, progress=False

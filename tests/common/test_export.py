@@ -1,6 +1,7 @@
 """Exported files compute what the encoder computes, for any batch and length, or are not there."""
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -30,9 +31,8 @@ TINY: dict[str, dict[str, Any]] = {
     "ecapa_tdnn": {"sample_rate": 8000, "channels": 8, "embedding_dim": 8},
     "fast_resnet34": {"sample_rate": 8000},
 }
-ONNX = ["ts2vec", "sample_cnn", "log_mel", "spectral_statistics", "tc_resnet", "aligned_frames"]
-TORCH = ["resnet1d", "log_mel", "tc_resnet", "cab", "ecapa_tdnn"]
-SLOW = [("onnx", "cab"), ("onnx", "bc_resnet"), ("onnx", "ecapa_tdnn"), ("onnx", "fast_resnet34"), ("torch", "fast_resnet34")]
+FAST = [("onnx", "tc_resnet"), ("onnx", "spectral_statistics"), ("torch", "log_mel"), ("torch", "resnet1d")]
+REST = [(format, name) for name in TINY for format in ("onnx", "torch") if (format, name) not in FAST]
 
 
 def made(name: str) -> Encoder:
@@ -68,7 +68,7 @@ def check(encoder: Encoder, folder: Path, format: Any) -> dict[str, Any]:
     assert about == exported.about and about["largest_difference"] <= about["tolerance"] == 1e-4
     run = onnx_runner(path) if format == "onnx" else torch_runner(path)
     spec = encoder.input_spec
-    for batch, size in ((1, about["shortest"]), (2, 5000), (5, 4000 + 1), (1, 3 * (spec.window or 2500))):
+    for batch, size in ((1, about["shortest"]), (2, 5000), (5, 4001), (1, 3 * (spec.window or 2500))):
         waves = torch.randn(batch, spec.channels, max(size, about["shortest"]))
         with torch.no_grad():
             expected = encoder.embed(waves)
@@ -76,24 +76,20 @@ def check(encoder: Encoder, folder: Path, format: Any) -> dict[str, Any]:
     return about
 
 
-@pytest.mark.parametrize("name", ONNX)
-def test_onnx_computes_what_the_encoder_computes(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("format", "name"), FAST)
+def test_the_file_computes_what_the_encoder_computes(format: str, name: str, tmp_path: Path) -> None:
     encoder = made(name)
-    about = check(encoder, tmp_path, "onnx")
-    assert about["input"]["shape"] == ["batch", encoder.input_spec.channels, "samples"]
-    assert about["shortest"] == encoder.input_spec.min_length  # a recording shorter than a window included
+    spec, about = encoder.input_spec, check(encoder, tmp_path, format)
+    assert about["input"]["shape"] == ["batch", spec.channels, "samples"]
+    if format == "onnx":
+        assert about["shortest"] == spec.min_length  # a recording shorter than a window included
+    elif spec.window:
+        assert about["shortest"] == spec.window + 1
 
 
-@pytest.mark.parametrize("name", TORCH)
-def test_torch_export_computes_what_the_encoder_computes(name: str, tmp_path: Path) -> None:
-    encoder = made(name)
-    about = check(encoder, tmp_path, "torch")
-    window = encoder.input_spec.window
-    assert about["shortest"] == (window + 1 if window else about["shortest"]) <= 2500
-
-
-@pytest.mark.parametrize(("format", "name"), SLOW)
-def test_larger_networks_too(format: str, name: str, tmp_path: Path) -> None:
+@pytest.mark.skipif("ANTIPHON_ALL_EXPORTS" not in os.environ, reason="set ANTIPHON_ALL_EXPORTS=1 to export them all (two minutes)")
+@pytest.mark.parametrize(("format", "name"), REST)
+def test_so_do_those_of_the_other_encoders(format: str, name: str, tmp_path: Path) -> None:
     check(made(name), tmp_path, format)
 
 
@@ -152,7 +148,7 @@ def test_an_encoder_that_cannot_be_exported_is_named(tmp_path: Path, capfd: pyte
 
 
 def test_the_command_says_what_goes_in_and_comes_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    save_encoder(made("tc_resnet"), tmp_path / "run/encoder", about={"recipe": "a/b", "results": [1]})
+    save_encoder(made("tc_resnet"), tmp_path / "run/encoder", about={"recipe": "a/b", "results": []})
     main(["export", str(tmp_path / "run"), "--format", "torch", "-o", str(tmp_path / "out/e.pt2")])
     printed = capsys.readouterr().out
     assert "signals float32 batch x 1 x samples, 160 samples or more, 8000 Hz" in printed

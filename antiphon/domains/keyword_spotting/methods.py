@@ -161,19 +161,23 @@ def frame_contrast(
 
 
 class FrameContrast(Objective):
-    """`frame_contrast` of two `PacedView`s, at `anchors` random moments of each recording."""
+    """`frame_contrast` of two `PacedView`s, at `anchors` random moments of each recording, after a linear map to `out_dim`.
+
+    The map is thrown away afterwards: the frames before it tell words apart better.
+    """
 
     needs = ("frames",)
 
-    def __init__(self, *, temperature: float = 0.1, gap: int = 2, anchors: int = 24) -> None:
+    def __init__(self, *, in_dim: int, out_dim: int = 64, temperature: float = 0.1, gap: int = 2, anchors: int = 24) -> None:
         super().__init__()
         if anchors < 2 or gap < 0:
             raise ValueError(f"need at least 2 anchors and a gap of 0 or more frames, got anchors={anchors} and gap={gap}")
         self.temperature, self.gap, self.anchors = temperature, gap, anchors
+        self.projection = nn.Linear(in_dim, out_dim)
 
     def forward(self, outputs: ViewOutputs) -> Tensor:
         """The scalar loss of a batch of two views."""
-        first, second = outputs.frames
+        first, second = (self.projection(frames) for frames in outputs.frames)
         times, inside = self._moments(outputs)
         return frame_contrast(first, second, times, inside, temperature=self.temperature, gap=self.gap)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
@@ -83,7 +83,7 @@ def spot(
         recording: the file to be searched.
         compare: "dtw" aligns the frames of an example with the recording, at half to double speed, and gives the beginning and end
             of the alignment; "pooled" compares one embedding for each position of a window, which is blind to order where the
-            encoder is. None: "dtw" where an example has 5 frames or more, else "pooled".
+            encoder is. None: "dtw" where an example has 5 frames or more and no window is given, else "pooled".
         threshold: the least score of a detection; None: one that background alone, by the distribution of the scores in this
             recording, would exceed in every second recording.
         top: at most so many, the best.
@@ -96,26 +96,24 @@ def spot(
             frames for "dtw", or options that do not fit.
         AudioError: a file that cannot be read.
     """
-    _check(encoder, queries, compare, top, (("window_s", window_s), ("hop_s", hop_s)))
-    rate = int(encoder.input_spec.sample_rate or 0)
-    mono = encoder.input_spec.channels == 1
+    _check(encoder, queries, compare, top, {"window_s": window_s, "hop_s": hop_s})
+    rate, mono = int(encoder.input_spec.sample_rate or 0), encoder.input_spec.channels == 1
     examples = [_example(path, rate, mono, trim_db) for path in queries]
-    grid = frame_grid(encoder)
-    chosen = compare or _fitting(examples, grid, rate)
-    if chosen == "dtw":
-        if window_s is not None or hop_s is not None:
-            raise ValueError("window_s and hop_s belong to compare='pooled': frames have a time of their own")
-        found = _aligned(encoder, examples, queries, read_blocks(recording, sample_rate=rate, mono=mono), grid)
-    else:
-        window = round((window_s or float(np.median([one.shape[-1] for one in examples])) / rate) * rate)
-        hop = max(1, round(window / HOPS_PER_WINDOW) if hop_s is None else round(hop_s * rate))
-        if hop > window:
-            raise ValueError(f"hop_s {hop_s} is longer than the window of {window / rate:g} s: words in between would be missed")
-        found = _pooled(encoder, examples, read_blocks(recording, sample_rate=rate, mono=mono), window=window, hop=hop)
-    background, duration = Background(), audio_info(recording).duration_s
-    kept, count = best_peaks(peaks(_stretches(found, background, rate, duration)))
+    background, duration_s, training = Background(), audio_info(recording).duration_s, encoder.training
+    blocks = read_blocks(recording, sample_rate=rate, mono=mono)
+    encoder.eval()
+    try:
+        grid = frame_grid(encoder)
+        chosen = compare or _fitting(examples, grid, rate, spanned=window_s is not None or hop_s is not None)
+        if chosen == "dtw":
+            found = _aligned(encoder, examples, queries, blocks, grid)
+        else:
+            found = _pooled(encoder, examples, blocks, window_s=window_s, hop_s=hop_s)
+        kept, count = best_peaks(peaks(_stretches(found, background, rate, duration_s)))
+    finally:
+        encoder.train(training)
     if not kept:
-        raise AudioError(recording, f"too short to hold the word: it lasts {duration:g} s")
+        raise AudioError(recording, f"too short to hold the word: it lasts {duration_s:g} s")
     least = background.threshold(count) if threshold is None else threshold
     passed = [peak for peak in kept if peak.score >= least]
     best = sorted(passed, key=lambda peak: -peak.score)[:top]
@@ -126,14 +124,14 @@ def spot(
         best=max(peak.score for peak in kept),
         peaks=count,
         cut=len(passed) == KEPT < count and (top is None or top > KEPT),
-        duration_s=duration,
+        duration_s=duration_s,
         compare=chosen,
         query_durations_s=tuple(one.shape[-1] / rate for one in examples),
     )
 
 
 def _check(
-    encoder: Encoder, queries: Sequence[str | Path], compare: str | None, top: int | None, spans: Sequence[tuple[str, float | None]]
+    encoder: Encoder, queries: Sequence[str | Path], compare: str | None, top: int | None, spans: Mapping[str, float | None]
 ) -> None:
     if encoder.input_spec.sample_rate is None:
         raise ValueError(f"{type(encoder).__name__} is bound to no sampling rate: words are found by an encoder of sound")
@@ -143,9 +141,11 @@ def _check(
         raise ValueError(f"unknown comparison {compare!r}: use dtw or pooled")
     if top is not None and top < 1:
         raise ValueError(f"top is {top}: ask for 1 detection at least, or leave it out")
-    for name, span in spans:
+    for name, span in spans.items():
         if span is not None and not span > 0:
             raise ValueError(f"{name} must be above 0, got {span}")
+        if span is not None and compare == "dtw":
+            raise ValueError(f"{name} belongs to compare='pooled': frames have a time of their own")
 
 
 def _example(path: str | Path, rate: int, mono: bool, trim_db: float | None) -> Tensor:
@@ -159,14 +159,21 @@ def _example(path: str | Path, rate: int, mono: bool, trim_db: float | None) -> 
     return waves[:, bounds[0] : bounds[1]]
 
 
-def _fitting(examples: Sequence[Tensor], grid: FrameGrid, rate: int) -> Comparison:
+def _fitting(examples: Sequence[Tensor], grid: FrameGrid, rate: int, *, spanned: bool) -> Comparison:
+    """The comparison where none is named; somebody who names a window wants windows."""
     enough = min(frames_in(one.shape[-1], grid) for one in examples) >= FEWEST_FRAMES
-    return "dtw" if enough and grid.period >= SHORTEST_PERIOD_S * rate else "pooled"
+    return "dtw" if enough and grid.period >= SHORTEST_PERIOD_S * rate and not spanned else "pooled"
 
 
 @torch.no_grad()
-def _pooled(encoder: Encoder, examples: Sequence[Tensor], blocks: Iterator[Tensor], *, window: int, hop: int) -> Iterator[_Scores]:
-    shortest = encoder.input_spec.min_length
+def _pooled(
+    encoder: Encoder, examples: Sequence[Tensor], blocks: Iterator[Tensor], *, window_s: float | None, hop_s: float | None
+) -> Iterator[_Scores]:
+    rate, shortest = float(encoder.input_spec.sample_rate or 0), encoder.input_spec.min_length
+    window = round(np.median([one.shape[-1] for one in examples]) if window_s is None else window_s * rate)
+    hop = max(1, round(window / HOPS_PER_WINDOW if hop_s is None else hop_s * rate))
+    if hop > window:
+        raise ValueError(f"hop_s {hop_s} is longer than the window of {window / rate:g} s: words in between would be missed")
     if min(window, *(one.shape[-1] for one in examples)) < shortest:
         raise ValueError(f"the encoder needs {shortest} samples, but an example or the window is shorter: use longer ones")
     device = encoder.input_mean.device

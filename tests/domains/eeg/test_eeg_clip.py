@@ -90,12 +90,12 @@ def test_prompts_answer_the_columns() -> None:
     assert {name: task.labels for name, task in simulated.tasks.items()} == dict(ATTRIBUTES)
 
 
-def test_a_short_run_answers_prompts_above_chance(run: Path) -> None:
+def test_a_short_run_answers_a_prompt_above_chance(run: Path) -> None:
+    """Sixty steps are enough for slowing, the strongest of four attributes; what the others need stands in benchmarks/eeg.py."""
     random, pretrained = json.loads((run / "results.json").read_text())["rows"]
-    questions = [f"{name}_zero_shot" for name in ATTRIBUTES]
-    assert np.mean([pretrained[name] for name in questions]) > np.mean([random[name] for name in questions]) + 0.1
-    assert pretrained["slowing_zero_shot"] > 0.75
-    assert {"slowing_probe", "slowing_probe_1/10", "signal_to_text_recall_at_5"} <= set(pretrained)
+    assert pretrained["slowing_zero_shot"] > 0.75 > random["slowing_zero_shot"]
+    assert pretrained["signal_to_text_recall_at_5"] > random["signal_to_text_recall_at_5"] + 0.2
+    assert {f"{name}_zero_shot" for name in ATTRIBUTES} | {"slowing_probe", "slowing_probe_1/10"} <= set(pretrained)
 
 
 def test_edf_and_fif_say_the_same(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "cab": {"window": 4000, "mels": 16, "embedding_dim": 24, "heads": 2, "depth": 1, "blocks": 1},
     "bc_resnet": {"window": 4000},
     "cpc": {"channels": 8, "hidden_dim": 6},
-    "aligned_frames": {"width": 8, "embedding_dim": 6, "mels": 16},
+    "aligned_frames": {"width": 8, "mels": 16},
 }
 
 
@@ -111,7 +111,7 @@ def test_aligned_frames_do_not_hear_loudness_or_a_fixed_colour() -> None:
 
 
 def test_aligned_frames_stand_where_their_sound_is() -> None:
-    encoder = AlignedFramesEncoder(**SMALL["aligned_frames"], dilations=()).eval()
+    encoder = AlignedFramesEncoder(**SMALL["aligned_frames"] | {"dilations": ()}).eval()
     wave = torch.randn(1, 1, 16_000)
     changed = wave.clone()
     changed[..., 8000:8160] *= 30.0

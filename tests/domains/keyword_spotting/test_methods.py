@@ -165,7 +165,7 @@ def test_moments_are_matched_by_the_tempo_of_the_views() -> None:
     first, one = paced(0, 1.2, 6400, 40)
     second, other = paced(1000, 0.8, 6400, 40)
     outputs = ViewOutputs(torch.arange(1), views=[first, second], frames=[one, other], random=keys(1))
-    (times, matched), inside = FrameContrast(anchors=50)._moments(outputs)
+    (times, matched), inside = FrameContrast(in_dim=2, anchors=50)._moments(outputs)
     cosines = (one[0, times[0]] * other[0, matched[0]]).sum(dim=-1)
     assert inside.any() and not inside.all()
     assert (cosines[inside[0]] > math.cos(0.5 * 0.8 * 160 / 2000) - 1e-4).all()  # half a frame of the second view
@@ -175,7 +175,7 @@ def test_frames_need_views_with_known_moments() -> None:
     view = View(torch.zeros(1, 1, 100), torch.tensor([100]))
     outputs = ViewOutputs(torch.arange(1), views=[view, view], frames=[torch.zeros(1, 5, 2)] * 2, random=keys(1))
     with pytest.raises(ValueError, match="use views=keyword_spotting/frames"):
-        FrameContrast()(outputs)
+        FrameContrast(in_dim=2)(outputs)
 
 
 def test_staged_cpc_is_cpc_on_the_stages() -> None:
@@ -198,6 +198,6 @@ def test_wrong_words() -> None:
     with pytest.raises(ValueError, match="of one channel at a known rate, the encoder takes 1 at None Hz"):
         CAB(encoder=antiphon.create_encoder("ts2vec", in_channels=1))
     with pytest.raises(ValueError, match="at least 2 anchors"):
-        FrameContrast(anchors=1)
+        FrameContrast(in_dim=2, anchors=1)
     with pytest.raises(ValueError, match="predict at least one step"):
         StagedCPC(frame_dim=4, summary_dim=4, prediction_steps=0)

@@ -149,6 +149,7 @@ def test_top_and_threshold(speech: Path) -> None:
     assert len(whole.detections) == whole.peaks > 20 and not whole.derived and not whole.cut
     two = spot(MelFrames(), [speech / "hey.wav"], speech / "long.wav", threshold=-1.0, top=2)
     ordered = sorted(whole.detections, key=lambda one: -one.score)
+    assert spot(MelFrames(), [speech / "hey.wav"], speech / "other.wav", window_s=0.3).compare == "pooled"
     assert set(two.detections) == set(ordered[:2]) and two.best == ordered[0].score
     nothing = spot(MelFrames(), [speech / "hey.wav"], speech / "long.wav", threshold=1.01)
     assert nothing.detections == () and nothing.best == two.best
@@ -168,8 +169,8 @@ def test_what_cannot_be_searched_is_refused(speech: Path) -> None:
     soundfile.write(speech / "silent.wav", np.zeros(4000), RATE)
     with pytest.raises(ValueError, match=r"silent.wav: silent: it cannot be an example"):
         spot(MelFrames(), [speech / "silent.wav"], long)
-    with pytest.raises(ValueError, match="belong to compare='pooled'"):
-        spot(MelFrames(), [hey], long, window_s=1.0)
+    with pytest.raises(ValueError, match="window_s belongs to compare='pooled'"):
+        spot(MelFrames(), [hey], long, compare="dtw", window_s=1.0)
     with pytest.raises(ValueError, match="longer than the window"):
         spot(MelFrames(), [hey], long, compare="pooled", hop_s=1.0)
     with pytest.raises(ValueError, match="window_s must be above 0"):

@@ -28,7 +28,7 @@ SMALL = {
     "keyword_spotting/cab": TINY,
     "keyword_spotting/simclr": TINY,
     "keyword_spotting/cpc_frames": ["encoder.channels=8", "encoder.hidden_dim=6", "data.duration_s=0.4"],
-    "keyword_spotting/frames": ["encoder.width=8", "encoder.embedding_dim=6", "data.duration_s=0.5", "views.samples=6400"],
+    "keyword_spotting/frames": ["encoder.width=8", "data.duration_s=0.5", "views.samples=6400"],
 }
 
 
