@@ -252,7 +252,9 @@ class RecordingSet:
         )
         manifest = self.manifest.take(fixed.rows)
         texts = [row.text or "" for row in manifest]
-        columns = {name: manifest.column(name) for name in COLUMNS if all(self.manifest.column(name))}
+        further = sorted({name for row in manifest for name in row.extra}.difference(COLUMNS))
+        words = {name: [word or "" for word in manifest.column(name)] for name in (*COLUMNS, *further)}
+        columns = {name: column for name, column in words.items() if (any if name in further else all)(column)}
         made = EpochSet(
             signals=signals,
             input_spec=self.input_spec,

@@ -47,7 +47,7 @@ def manifest(write_edf: WriteEDF) -> Manifest:
             str(write_edf(f"{n}.edf", waves(3, 2560, seed=n), ("EEG C3-REF", "EEG CZ-REF", "EEG C4-REF"))),
             labels=("odd" if n % 2 else "even",),
             text=f"report {n}, calm, awake",
-            extra={"subject": f"s{n // 2}"},
+            extra={"subject": f"s{n // 2}", **({"age": str(30 + n)} if n else {})},
         )
         for n in range(3)
     ]
@@ -79,6 +79,8 @@ def test_all_windows_with_a_hop_in_a_span(manifest: Manifest) -> None:
     signals, labels, groups = random.in_memory().to_arrays()
     np.testing.assert_array_equal(signals[7], data.batch([7]).signals[0])
     assert labels is not None and groups is not None and labels.tolist() == [0] * 6 + [1] * 6 + [0] * 6
+    columns = random.in_memory().columns
+    assert set(columns) == {"recording", "subject", "age"} and columns["age"].tolist() == [""] * 6 + ["31"] * 6 + ["32"] * 6
 
 
 def test_sub_strings_are_keyed(manifest: Manifest) -> None:
