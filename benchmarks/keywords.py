@@ -47,8 +47,8 @@ ONCE = ("features", "peer")  # nothing is drawn
 ENCODERS = {"frames": "aligned_frames", "cab": "cab", "simclr": "cab", "cpc_frames": "cpc"}
 DURATION_S = {"frames": 1.6, "cab": 1.25, "simclr": 1.25, "cpc_frames": 1.28}
 STEPS = {
-    "full": {"frames": 600, "cab": 400, "simclr": 400, "cpc_frames": 200},
-    "quick": {"frames": 150, "cab": 60, "simclr": 60, "cpc_frames": 30},
+    "full": {"frames": 200, "cab": 400, "simclr": 400, "cpc_frames": 200},
+    "quick": {"frames": 60, "cab": 60, "simclr": 60, "cpc_frames": 30},
 }
 OVERRIDES = {"cpc_frames": ["encoder.channels=128"]}  # a quarter of the work
 

@@ -139,8 +139,9 @@ def test_a_causal_convolution_is_the_plain_one_behind_zeros(kernel: int, stride:
                 place = (j + 1) * stride - 1 - (kernel - 1 - tap) if kernel >= stride else (j + 1) * stride - kernel + tap
                 if place >= 0:
                     total += float((layer.weight[out, :, tap] * maps[1, :, place]).sum().detach())
-            assert float(found[1, out, j]) == pytest.approx(total, abs=1e-5)
+            assert found[1, out, j].item() == pytest.approx(total, abs=1e-5)
     assert found.shape[-1] == 23 // stride
+    torch.testing.assert_close(layer(maps), found)
 
 
 def test_causal_frames_are_those_of_the_centred_spectrogram_moved() -> None:
