@@ -157,7 +157,7 @@ def _run_features(_: Job) -> dict[str, Any]:
     """MFCC statistics, log-mel stretched to one length, MFCC with alignment: nothing is trained."""
     import torch
 
-    from antiphon.common.evaluation.alignment import dtw_distances
+    from antiphon.common.evaluation.dtw import dtw_distances
     from antiphon.common.signal.spectral import MelSpec, log_mel, mfcc
 
     spec = MelSpec(sample_rate=RATE, bands=40, n_fft=512, window_size=480, hop=160, pad_mode="constant")
@@ -184,7 +184,7 @@ def _run_peer(_: Job) -> dict[str, Any]:
     """The embedding of openWakeWord: its windows over 1.5 s with the word in the middle; and all windows that touch the word."""
     import torch
 
-    from antiphon.common.evaluation.alignment import dtw_distances
+    from antiphon.common.evaluation.dtw import dtw_distances
 
     windows = _peer()
     rows: dict[str, dict[str, float]] = {}

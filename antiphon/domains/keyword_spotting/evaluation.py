@@ -108,7 +108,7 @@ def word_distances(encoder: Encoder, data: AudioSet, *, compare: Comparison = "d
         raise ValueError(f"unknown comparison {compare!r}: use one of {', '.join(get_args(Comparison))}")
     words = encode_words(encoder, data)
     if compare == "dtw":
-        from antiphon.common.evaluation.alignment import dtw_distances
+        from antiphon.common.evaluation.dtw import dtw_distances
 
         return dtw_distances(words.frames, words.frames)
     rows = words.embeddings if compare == "pooled" else concatenated(words.frames, round(span_s / words.frame_s))

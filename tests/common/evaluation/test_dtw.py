@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from antiphon.common.evaluation.alignment import dtw_distances
+from antiphon.common.evaluation.dtw import dtw_distances
 
 
 def sequences(count: int, frames: int = 7, dim: int = 3, seed: int = 0) -> Tensor:
@@ -69,7 +69,7 @@ def test_symmetric_and_blocks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> 
     queries, references = sequences(5), sequences(4, frames=5, seed=1)
     found = dtw_distances(queries, references)
     torch.testing.assert_close(dtw_distances(references, queries).T, found)
-    monkeypatch.setattr("antiphon.common.evaluation.alignment._COSTS_AT_A_TIME", 1)
+    monkeypatch.setattr("antiphon.common.evaluation.dtw._COSTS_AT_A_TIME", 1)
     torch.testing.assert_close(dtw_distances(queries, references), found)
 
 
