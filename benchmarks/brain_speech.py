@@ -1,7 +1,7 @@
 """Brain to speech on simulated listeners: contrast against regression, and what the parts of the brain module are for.
 
-    python benchmarks/brain_speech.py --quick     3 listeners, 200 segments, one seed: some minutes on 2 cores
-    python benchmarks/brain_speech.py --full      4 listeners, 300 segments, 3 seeds: about a quarter of an hour on 2 quiet cores
+    python benchmarks/brain_speech.py --quick     3 listeners, 200 segments, one seed: 2 minutes on 2 quiet cores
+    python benchmarks/brain_speech.py --full      4 listeners, 300 segments, 3 seeds: 6 minutes on 2 quiet cores
 
 Every listener hears all segments of 3 s. A segment's 16 features are sums of six slow courses; the electrodes hear these courses
 150 ms later, through weights that vary smoothly over the head and are each listener's own, below noise of 1/f, and in one trial of
