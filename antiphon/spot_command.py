@@ -58,9 +58,8 @@ def _print(found: Spotting, queries: list[str], recording: str) -> None:
 
     how = "aligned (dtw)" if found.compare == "dtw" else "one embedding a window (pooled)"
     source = "from the scores of this recording" if found.derived else "as given"
-    console.print(
-        f"{escape(recording)}: {clock(found.duration_s)}, {how}, threshold {found.threshold:.3f} {source}", highlight=False
-    )
+    said = f"{recording}: {clock(found.duration_s)}, {how}, threshold {found.threshold:.3f} {source}"
+    console.print(said, highlight=False, markup=False, soft_wrap=True)
     if not found.detections:
         console.print(f"not found: the highest score is {found.best:.3f} (--threshold sets another)", highlight=False)
         return

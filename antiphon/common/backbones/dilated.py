@@ -84,11 +84,12 @@ def dilated_conv(maps: Tensor, weight: Tensor, bias: Tensor | None, *, dilation:
     for dilations of `FAR` and more.
     """
     size = maps.shape[-1]
-    if dilation >= size:
-        return F.conv2d(maps if keep is None else maps[..., keep], weight[:, :, 1:2, None], bias)
-    if dilation >= FAR and not torch.is_autocast_enabled(maps.device.type):
-        start, stop, _ = (keep or slice(None)).indices(size)
-        return _SumOfTaps.apply(maps, weight, bias, dilation, start, stop)
+    if not torch.compiler.is_compiling():  # a program for all lengths, as an export is, cannot choose by length
+        if dilation >= size:
+            return F.conv2d(maps if keep is None else maps[..., keep], weight[:, :, 1:2, None], bias)
+        if dilation >= FAR and not torch.is_autocast_enabled(maps.device.type):
+            start, stop, _ = (keep or slice(None)).indices(size)
+            return _SumOfTaps.apply(maps, weight, bias, dilation, start, stop)
     out = F.conv2d(maps, weight[:, :, None], bias, padding=(0, dilation), dilation=(1, dilation))
     return out if keep is None else out[..., keep]
 
@@ -147,7 +148,8 @@ class DilatedStack(nn.Module):
             raise ValueError(f"keep is a run of frames without a step, got {keep}: use slice(start, stop)")
         maps, size = to_maps(frames), frames.shape[1]
         valid = None if inside is None else inside[:, None, None].to(maps.dtype)
-        mixing = sum(dilation < size for dilation in self.dilations)  # so many blocks look at other frames, the rest are pointwise
+        # So many blocks look at other frames, the rest are pointwise.
+        mixing = 0 if keep is None else sum(dilation < size for dilation in self.dilations)
         if keep is not None and mixing == 0:
             maps = maps[..., keep]
         for number, block in enumerate(self.blocks, start=1):
