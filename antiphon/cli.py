@@ -5,9 +5,19 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+HOMES = {  # the module of antiphon.commands that has a sub-command; "runs" has the others
+    "data": "data",
+    "enroll": "speakers",
+    "export": "export",
+    "identify": "speakers",
+    "spot": "spotting",
+    "verify": "speakers",
+    "zero-shot": "zero_shot",
+}
 EXTRA_OF = {
     "aeon": "time-series",
     "braindecode": "eeg",
@@ -236,10 +246,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     if rest:
         options.overrides += rest
-    from antiphon import commands
-
+    home = import_module(f"antiphon.commands.{HOMES.get(options.command, 'runs')}")
     try:
-        getattr(commands, options.command.replace("-", "_"))(options)
+        getattr(home, options.command.replace("-", "_"))(options)
     except KeyboardInterrupt as error:
         print(f"\n{error}" if str(error) else "\nstopped", file=sys.stderr)
         sys.exit(130)

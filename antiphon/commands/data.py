@@ -12,7 +12,7 @@ from rich.padding import Padding
 console = Console()
 
 
-def run(options: Namespace) -> None:
+def data(options: Namespace) -> None:
     """List, fetch or pack."""
     {"list": list_sources, "fetch": fetch_sources, "pack": pack_shards}[options.action](options)
 

@@ -9,8 +9,8 @@ import soundfile
 import torch
 
 import antiphon
-from antiphon import speaker_commands
 from antiphon.cli import main
+from antiphon.commands import speakers
 from antiphon.common.hub import save_encoder
 
 RATE = 8000
@@ -208,7 +208,7 @@ def test_ctrl_c_leaves_the_index(statistics: Path, folder: Path, tmp_path: Path,
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(speaker_commands, "embed_recordings", interrupted)
+    monkeypatch.setattr(speakers, "embed_recordings", interrupted)
     with pytest.raises(SystemExit) as stop:
         main(["enroll", str(index), str(statistics), str(folder)])
     assert stop.value.code == 130 and "stopped" in capsys.readouterr().err

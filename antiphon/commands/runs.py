@@ -1,4 +1,4 @@
-"""What each sub-command of `antiphon` does, given its parsed options."""
+"""What the sub-commands about recipes, runs and encoders do, given their parsed options."""
 
 from __future__ import annotations
 
@@ -141,20 +141,6 @@ def embed(options: Namespace) -> None:
     console.print(f"{count} embeddings of {dimensions} dimensions in {options.output}", highlight=False)
 
 
-def spot(options: Namespace) -> None:
-    """Find a word in a long recording."""
-    from antiphon.spot_command import run
-
-    run(options)
-
-
-def export(options: Namespace) -> None:
-    """Write an encoder as one file for other programs."""
-    from antiphon.export_command import run
-
-    run(options)
-
-
 def info(options: Namespace) -> None:
     """Say what an encoder is, what it expects, and what was measured."""
     from antiphon.common.hub import model_facts
@@ -180,38 +166,3 @@ def info(options: Namespace) -> None:
         console.print(f"[bold]{key:<11}[/] {escape(str(value))}", highlight=False)
     if about.get("results"):
         console.print(terminal_table(metric_table("measured", about["results"])))
-
-
-def data(options: Namespace) -> None:
-    """Fetch open recordings, or pack recordings into shards."""
-    from antiphon.data_commands import run
-
-    run(options)
-
-
-def verify(options: Namespace) -> None:
-    """Say whether two recordings are of one speaker."""
-    from antiphon.speaker_commands import verify as run
-
-    run(options)
-
-
-def enroll(options: Namespace) -> None:
-    """Add voices to an index of speakers."""
-    from antiphon.speaker_commands import enroll as run
-
-    run(options)
-
-
-def identify(options: Namespace) -> None:
-    """Say who of an index speaks in a recording."""
-    from antiphon.speaker_commands import identify as run
-
-    run(options)
-
-
-def zero_shot(options: Namespace) -> None:
-    """Score recordings by labels in words."""
-    from antiphon.zero_shot_commands import run
-
-    run(options)

@@ -55,7 +55,7 @@ class RecordingScores:
         }
 
 
-def run(options: Namespace) -> None:
+def zero_shot(options: Namespace) -> None:
     """Score every recording, print a table or JSON, and draw scores over time."""
     model = _open(options)
     prompts = read_prompts(options.prompts) if options.prompts else model.prompts

@@ -10,7 +10,7 @@ from rich.console import Console
 console = Console()
 
 
-def run(options: Namespace) -> None:
+def export(options: Namespace) -> None:
     """Write an encoder as one file for other programs, and say what it takes."""
     endings = {"onnx": ".onnx", "torch": ".pt2"}
     output = options.output or Path(f"encoder{endings[options.format]}")

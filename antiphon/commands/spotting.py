@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 console = Console()
 
 
-def run(options: Namespace) -> None:
+def spot(options: Namespace) -> None:
     """Find a word in a recording and print where it is."""
     queries, encoder_path, recording = _arranged(options.query, options.places)
-    from antiphon.domains.keyword_spotting.query import spot
+    from antiphon.domains.keyword_spotting import query
     from antiphon.models import load_encoder
 
-    found = spot(
+    found = query.spot(
         load_encoder(encoder_path),
         queries,
         recording,
