@@ -11,14 +11,14 @@ fine-tuned on the words of the other three, after a few epochs and after more. F
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 import time
+from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from keywords import left_out_speaker, pretrained, scores, task_set, untrained
 from rich.console import Console
+from stored_runs import run_stored
 
 from antiphon.common.evaluation.intervals import mean_interval
 from antiphon.common.report import Table, terminal_table
@@ -38,11 +38,24 @@ STEPS = {"full": 300, "quick": 40}
 EPOCHS = {"full": (5, 20), "quick": (3,)}
 
 
-def run(control: str, seed: int, size: str) -> dict[str, float]:
+class Job(NamedTuple):
+    """One run: the encoder pretrained with `control` from `seed`, with the steps of `size`."""
+
+    control: str
+    seed: int
+    size: str
+
+
+def run_job(job: Job) -> dict[str, Any]:
+    """The measures of one encoder, and seconds of one core."""
+    start = time.process_time()
+    return {**job._asdict(), "values": measure(*job), "seconds": time.process_time() - start}
+
+
+def measure(control: str, seed: int, size: str) -> dict[str, float]:
     """The measures of one encoder."""
     from antiphon.common.evaluation.geometry import rankme
     from antiphon.domains.keyword_spotting.evaluation import encode_words, word_distances
-    from antiphon.run.own_data import untrained_like
 
     overrides = CONTROLS[control]
     encoder = untrained("cab", seed) if overrides is None else pretrained("cab", seed, overrides, STEPS[size])
@@ -55,9 +68,7 @@ def run(control: str, seed: int, size: str) -> dict[str, float]:
     }
     speaker = min(row.speaker or "" for row in data.manifest)
     for epochs in EPOCHS[size]:
-        start = untrained_like(encoder, seed)
-        start.load_state_dict(encoder.state_dict())
-        found[f"fine-tuned, {epochs} epochs"] = left_out_speaker(start, TASK, speaker, epochs, seed)
+        found[f"fine-tuned, {epochs} epochs"] = left_out_speaker(deepcopy(encoder), TASK, speaker, epochs, seed)
     return found
 
 
@@ -69,24 +80,16 @@ def main() -> None:
     size.add_argument("--full", action="store_true")
     parser.add_argument("--seeds", type=int, help="how many (default 1 or 3)")
     parser.add_argument("--store", type=Path, default=Path("benchmarks/runs-cab_claims.jsonl"), help="where finished runs are kept")
+    parser.add_argument("--workers", type=int, default=2, help="runs side by side")
     options = parser.parse_args()
     chosen = "full" if options.full else "quick"
-    entries = [json.loads(line) for line in options.store.read_text().splitlines()] if options.store.exists() else []
-    done: dict[tuple[str, int, str], dict[str, Any]] = {
-        (entry["control"], entry["seed"], entry["size"]): entry["values"] for entry in entries
-    }
-    seeds = range(options.seeds or (3 if options.full else 1))
-    for seed in seeds:
-        for control in CONTROLS:
-            if (control, seed, chosen) not in done:
-                start = time.process_time()
-                values = done[control, seed, chosen] = run(control, seed, chosen)
-                with options.store.open("a") as file:
-                    file.write(json.dumps({"control": control, "seed": seed, "size": chosen, "values": values}) + "\n")
-                print(f"{control} seed {seed}: {time.process_time() - start:.0f} s of one core", file=sys.stderr)
-    names = list(done["nothing", 0, chosen])
+    seeds = options.seeds or (3 if options.full else 1)
+    jobs = [Job(control, seed, chosen) for seed in range(seeds) for control in CONTROLS]
+    results = run_stored(jobs, run_job, options.store, workers=options.workers)
+    names = list(next(iter(results.values()))["values"])
     rows: list[list[Any]] = [
-        [control, *(mean_interval([done[control, seed, chosen][name] for seed in seeds]) for name in names)] for control in CONTROLS
+        [control, *(mean_interval([results[job]["values"][name] for job in jobs if job.control == control]) for name in names)]
+        for control in CONTROLS
     ]
     Console(width=160).print(terminal_table(Table("CAB on German calls", ["pretrained with", *names], rows)))
 

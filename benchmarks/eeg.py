@@ -21,15 +21,10 @@ draws split, initial weights and order; differences are taken within a seed. Fin
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,6 +34,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
+from stored_runs import run_stored
 
 from antiphon.common.evaluation.intervals import mean_interval, paired_difference
 from antiphon.common.report import Difference, Table, terminal_table
@@ -204,23 +200,6 @@ def _classifier(job: Job, labelled: Any, test: Any, truth: NDArray[np.int64]) ->
 # ---- all runs
 
 
-def run_all(jobs: Sequence[Job], store: Path, workers: int) -> dict[Job, dict[str, Any]]:
-    """Results of all jobs; those in `store` are read, the others run and are appended to it."""
-    done: dict[Job, dict[str, Any]] = {}
-    if store.exists():
-        for line in store.read_text().splitlines():
-            entry = json.loads(line)
-            done[Job(*(entry[name] for name in Job._fields))] = entry
-    missing = [job for job in jobs if job not in done]
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        for job, result in zip(missing, pool.map(run_job, missing), strict=True):
-            done[job] = result
-            with store.open("a") as file:
-                file.write(json.dumps(result) + "\n")
-            print(f"{job.study} {job.method} seed {job.seed}: {result['seconds']:.0f} s", file=sys.stderr)
-    return {job: done[job] for job in jobs}
-
-
 def tables(results: dict[Job, dict[str, Any]], study: str) -> list[Table]:
     """All figures of a study, then the claims: above random towers, and against those that learnt from labels alone."""
     found: dict[str, dict[str, list[float]]] = {}
@@ -260,7 +239,7 @@ def main() -> None:
     chosen = "full" if options.full else "quick"
     seeds = range(options.seeds or (3 if options.full else 1))
     jobs = [Job(study, method, seed, chosen) for study in options.studies for method in METHODS[study] for seed in seeds]
-    results = run_all(jobs, options.store, options.workers)
+    results = run_stored(jobs, run_job, options.store, workers=options.workers)
     console = Console(width=140)
     for study in options.studies:
         for table in tables(results, study):

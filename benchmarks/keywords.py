@@ -15,9 +15,7 @@ other speakers (at most 3 recordings a word). Finished runs are kept in --store.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -31,6 +29,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
+from stored_runs import run_stored
 
 from antiphon.common.evaluation.intervals import mean_interval
 from antiphon.common.report import Table, terminal_table
@@ -308,25 +307,10 @@ RUNS = {
 }
 
 
-# ---- all runs
-
-
-def run_all(jobs: Sequence[Job], store: Path) -> dict[Job, dict[str, Any]]:
-    """Results of all jobs, one after the other; those in `store` are read, the others run and are appended to it."""
-    done: dict[Job, dict[str, Any]] = {}
-    if store.exists():
-        for line in store.read_text().splitlines():
-            entry = json.loads(line)
-            done[Job(*(entry[name] for name in Job._fields))] = entry
-    for job in jobs:
-        if job in done:
-            continue
-        start = time.process_time()
-        done[job] = {**job._asdict(), "rows": RUNS[job.method](job), "seconds": time.process_time() - start}
-        with store.open("a") as file:
-            file.write(json.dumps(done[job]) + "\n")
-        print(f"{job.method} seed {job.seed}: {done[job]['seconds']:.0f} s of one core", file=sys.stderr)
-    return {job: done[job] for job in jobs}
+def run_job(job: Job) -> dict[str, Any]:
+    """Scores by row and metric, and seconds of one core."""
+    start = time.process_time()
+    return {**job._asdict(), "rows": RUNS[job.method](job), "seconds": time.process_time() - start}
 
 
 def tables(results: dict[Job, dict[str, Any]]) -> list[Table]:
@@ -356,6 +340,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
     parser.add_argument("--seeds", type=int, help="how many (default 1 or 3)")
     parser.add_argument("--store", type=Path, default=Path("benchmarks/runs-keywords.jsonl"), help="where finished runs are kept")
+    parser.add_argument("--workers", type=int, default=2, help="runs side by side")
     options = parser.parse_args()
     seeds, chosen = options.seeds or (3 if options.full else 1), "full" if options.full else "quick"
     jobs = [
@@ -364,7 +349,7 @@ def main() -> None:
         if method in options.methods
         for seed in range(1 if method in ONCE else seeds)
     ]
-    results = run_all(jobs, options.store)
+    results = run_stored(jobs, run_job, options.store, workers=options.workers)
     console = Console(width=160)
     for table in tables(results):
         console.print(terminal_table(table))

@@ -18,17 +18,13 @@ same SampleCNN trained from scratch on the same labels (random windows, AdamW, n
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,6 +34,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
+from stored_runs import run_stored
 
 from antiphon.common.evaluation.intervals import mean_interval, paired_difference
 from antiphon.common.report import Difference, Table, terminal_table
@@ -247,23 +244,6 @@ def _from_scratch(job: Job, train: Any, test: Any, task: Task, rows: NDArray[np.
 # ---- all runs
 
 
-def run_all(jobs: Sequence[Job], store: Path, workers: int) -> dict[Job, dict[str, Any]]:
-    """Results of all jobs; those in `store` are read, the others run and are appended to it."""
-    done: dict[Job, dict[str, Any]] = {}
-    if store.exists():
-        for line in store.read_text().splitlines():
-            entry = json.loads(line)
-            done[Job(*(entry[name] for name in Job._fields))] = entry
-    missing = [job for job in jobs if job not in done]
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        for job, result in zip(missing, pool.map(run_job, missing), strict=True):
-            done[job] = result
-            with store.open("a") as file:
-                file.write(json.dumps(result) + "\n")
-            print(f"{job.name} {job.method} seed {job.seed}: {result['seconds']:.0f} s", file=sys.stderr)
-    return {job: done[job] for job in jobs}
-
-
 ROWS = ("MFCC", "log-mel statistics", "random SampleCNN", "clmr", "random log-mel", "clmr_mel", "supervised")
 
 
@@ -317,7 +297,7 @@ def main() -> None:
     seeds, chosen = options.seeds or (3 if options.full else 1), "full" if options.full else "quick"
     methods = [method for method in METHODS if method in {"untrained", *options.methods}]
     jobs = [Job(name, method, seed, chosen) for name in names for seed in range(seeds) for method in methods]
-    results = run_all(jobs, options.store, options.workers)
+    results = run_stored(jobs, run_job, options.store, workers=options.workers)
     console = Console(width=160)
     for name in names:
         for table in tables(results, name):

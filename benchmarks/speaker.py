@@ -23,15 +23,12 @@ speakers. Finished runs are kept in --store.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable
 from importlib.util import find_spec
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,6 +37,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # two runs side by side finish so
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
+from stored_runs import read_stored, run_stored
 
 from antiphon.common.evaluation.intervals import mean_interval, paired_difference
 from antiphon.common.report import Difference, Table, terminal_table
@@ -80,7 +78,7 @@ class Job(NamedTuple):
 DATA: dict[str, Any] = {}  # read once, before the workers are forked
 
 
-def load_voices(size: str) -> None:
+def load_voices() -> None:
     """Training and test recordings, decoded; and the test recordings before trimming."""
     from antiphon.common.data.open_data import fetch
     from antiphon.domains.speaker_verification.data import load
@@ -238,25 +236,6 @@ def _pretrained(job: Job) -> Any:
 # ---- all runs
 
 
-def run_all(jobs: Sequence[Job], store: Path, workers: int) -> dict[Job, dict[str, Any]]:
-    """Results of all jobs; those in `store` are read, the others run and are appended to it."""
-    done: dict[Job, dict[str, Any]] = {}
-    if store.exists():
-        for line in store.read_text().splitlines():
-            entry = json.loads(line)
-            done[Job(*(entry[name] for name in Job._fields))] = entry
-    missing = [job for job in jobs if job not in done]
-    if missing:
-        load_voices(missing[0].size)
-        with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:  # the recordings are in memory once
-            for job, result in zip(missing, pool.map(run_job, missing), strict=True):
-                done[job] = result
-                with store.open("a") as file:
-                    file.write(json.dumps(result) + "\n")
-                print(f"{job.method} seed {job.seed}: {result['seconds']:.0f} s", file=sys.stderr)
-    return {job: done[job] for job in jobs}
-
-
 CLAIMS = (
     ("margin", "SimCLR, AM 0.05", "SimCLR"),
     ("margin", "SimCLR, AM 0.1", "SimCLR"),
@@ -347,7 +326,9 @@ def main() -> None:
     seeds, chosen = options.seeds or (3 if options.full else 1), "full" if options.full else "quick"
     methods = options.methods or (tuple(METHODS) if options.full else QUICK)
     jobs = [Job(method, seed, chosen) for seed in range(seeds) for method in (UNTRAINED, *methods)]
-    results = run_all(jobs, options.store, options.workers)
+    if read_stored(jobs, options.store)[1]:
+        load_voices()
+    results = run_stored(jobs, run_job, options.store, workers=options.workers, start_method="fork")  # recordings in memory once
     for table in tables(results):
         console.print(terminal_table(table))
     console.print(f"{sum(result['seconds'] for result in results.values()) / 3600:.2f} core hours")

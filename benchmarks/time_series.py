@@ -14,14 +14,11 @@ Finished runs are kept in --store (JSON lines) and not run again.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,6 +27,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
 from rich.console import Console
+from stored_runs import run_stored
 
 from antiphon.common.evaluation.intervals import Interval, mean_interval, paired_difference
 from antiphon.common.report import Difference, Table, terminal_table
@@ -88,25 +86,6 @@ def run_job(job: Job) -> dict[str, Any]:
     }
 
 
-def run_all(jobs: Sequence[Job], store: Path, workers: int) -> dict[Job, dict[str, Any]]:
-    """Results of all jobs; those in `store` are read, the others run and are appended to it."""
-    done: dict[Job, dict[str, Any]] = {}
-    if store.exists():
-        for line in store.read_text().splitlines():
-            entry = json.loads(line)
-            done[Job(entry["recipe"], entry["name"], entry["seed"])] = entry
-    missing = [job for job in dict.fromkeys(jobs) if job not in done]
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        for job, result in zip(missing, pool.map(run_job, missing), strict=True):
-            done[job] = result
-            with store.open("a") as file:
-                file.write(json.dumps(result) + "\n")
-            print(
-                f"{job.recipe} {job.name} seed {job.seed}: {result['pretrained']:.3f} ({result['seconds']:.0f} s)", file=sys.stderr
-            )
-    return {job: done[job] for job in jobs}
-
-
 def _jobs(recipe: str, names: Iterable[str], seeds: dict[str, int], default: int) -> list[Job]:
     return [Job(recipe, name, seed) for name in names for seed in range(seeds.get(name, default))]
 
@@ -115,7 +94,7 @@ def accuracy(full: bool, store: Path, workers: int) -> Table:
     """TS2Vec beside random encoders."""
     names = (*SATURATED, *UNSATURATED) if full else ("ArrowHead", "ItalyPowerDemand", "PickupGestureWiimoteZ")
     seeds = dict.fromkeys(UNSATURATED, 5) if full else {}
-    results = run_all(_jobs("ts2vec", names, seeds, 3 if full else 2), store, workers)
+    results = run_stored(_jobs("ts2vec", names, seeds, 3 if full else 2), run_job, store, workers=workers)
     rows: list[list[Any]] = []
     for name in names:
         runs = [result for job, result in results.items() if job.name == name]
@@ -141,7 +120,7 @@ def softclt(full: bool, store: Path, workers: int) -> Table:
     default = 5 if full else 2
     jobs = _jobs("ts2vec", names, {}, default) + _jobs("softclt", names, {}, default)
     tuned = [name for name in names if name in AUTHORS_SHARPNESS]
-    results = run_all(jobs + _jobs("softclt authors", tuned, {}, default), store, workers)
+    results = run_stored([*dict.fromkeys(jobs + _jobs("softclt authors", tuned, {}, default))], run_job, store, workers=workers)
     rows: list[list[Any]] = []
     pairs: list[tuple[float, float]] = []
     for name in names:
@@ -171,7 +150,7 @@ def ablation(full: bool, store: Path, workers: int) -> Table:
     """What each softening costs by itself on OSULeaf, seed by seed."""
     kinds = {"hard (TS2Vec)": "ts2vec", "soft instances": "softclt instance", "soft time": "softclt temporal", "both": "softclt"}
     seeds = range(3 if full else 1)
-    results = run_all([Job(kind, "OSULeaf", seed) for kind in kinds.values() for seed in seeds], store, workers)
+    results = run_stored([Job(kind, "OSULeaf", seed) for kind in kinds.values() for seed in seeds], run_job, store, workers=workers)
     rows: list[list[Any]] = []
     for label, kind in kinds.items():
         values = [results[Job(kind, "OSULeaf", seed)]["pretrained"] for seed in seeds]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Self, overload
@@ -15,15 +16,16 @@ from torch.nn.functional import normalize
 
 from antiphon.common.data.batch import View, length_mask
 from antiphon.common.encoder import Encoder
+from antiphon.common.fingerprint import hash_weights
 from antiphon.common.heads import ProjectionHead
 from antiphon.common.text.frozen import FrozenTexts
 from antiphon.common.text.prompts import PromptSet
-from antiphon.common.text.towers import TextTower, hash_weights
+from antiphon.common.text.towers import TextTower
 
 SIGNALS_AT_A_TIME = 64
 
 
-class Side(nn.Module):
+class Side(nn.Module, ABC):
     """One tower with its projection. `projection` are the arguments of a `ProjectionHead` behind its input, None: there is none.
 
     `lr_factor` is the tower's share of the learning rate; 0 freezes it, in evaluation mode, while its projection learns.
@@ -39,9 +41,9 @@ class Side(nn.Module):
         self.lr_factor = lr_factor
 
     @property
+    @abstractmethod
     def tower(self) -> nn.Module:
         """The encoder, or the text tower."""
-        raise NotImplementedError
 
     @property
     def learns(self) -> bool:

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from antiphon.common.fingerprint import hash_weights
+
 TEXTS_AT_A_TIME = 64
 
 
@@ -93,11 +95,3 @@ class TextTower(nn.Module, ABC):
     def forward(self, texts: Sequence[str]) -> Tensor:
         """`embed_texts`, for code that calls modules."""
         return self.embed_texts(texts)
-
-
-def hash_weights(state: Any, weights: Mapping[str, Tensor]) -> None:
-    """Feed names, shapes and values of `weights` to a hash, in order of the names."""
-    for name in sorted(weights):
-        tensor = weights[name].detach().cpu().contiguous()
-        state.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        state.update(tensor.reshape(-1).view(torch.uint8).numpy())
