@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 from zlib import crc32
 
@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from antiphon.common.data.batch import PairedBatch, SignalBatch, View
+from antiphon.common.data.batch import PairedBatch, SignalBatch, View, context_rows
 from antiphon.common.encoder import Encoder
 from antiphon.common.grad_cache import BatchNorms, batch_norms, cached_loss
 from antiphon.common.learners.joint_embedding import Views, similarity_means
@@ -119,10 +119,10 @@ class CrossModal(pl.LightningModule):
     def _encode(self, batch: Batch, views: Sequence[View], rows: slice) -> list[Tensor]:
         """What both projections see of some of the examples."""
         first, second = halves(batch)
-        features = self.first.features(views[0][rows], context=_context(first, rows))
+        features = self.first.features(views[0][rows], context=context_rows(first.context, rows))
         if isinstance(self.second, TextSide):
             return [features, self.second.features(_texts(second)[rows]).to(features.device)]
-        return [features, self.second.features(_plain_view(self.second, second)[rows], context=_context(second, rows))]
+        return [features, self.second.features(_plain_view(self.second, second)[rows], context=context_rows(second.context, rows))]
 
     def _finish(self, batch: Batch, views: Sequence[View], features: Sequence[Tensor]) -> ViewOutputs:
         first, second = halves(batch)
@@ -197,15 +197,6 @@ def halves(batch: Batch) -> tuple[SignalBatch, SignalBatch]:
 
 def _plain_view(side: SignalSide, batch: SignalBatch) -> View:
     return View(side.encoder.standardize(batch.signals), batch.lengths)
-
-
-def _context(batch: SignalBatch, rows: slice) -> Mapping[str, Any] | None:
-    """What the encoder is told of some of the examples: tensors with a row for each are cut, the rest is for all."""
-    told = {
-        name: value[rows] if isinstance(value, Tensor) and value.shape[:1] == (len(batch),) else value
-        for name, value in batch.context.items()
-    }
-    return told or None
 
 
 def _texts(batch: SignalBatch) -> list[str]:
