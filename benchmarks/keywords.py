@@ -40,6 +40,10 @@ TRIM_DB = 30.0
 SOURCES = ("kajongg", "klettres", "ktuberling", "qabcs", "asterisk-en", "tuxpaint")
 TESTED = ("klettres-en", "klettres-en_GB", "qabcs-en", "asterisk-Allison", "tuxpaint-en", "tuxpaint-en_GB")
 TASKS = ("calls-de", "calls", "letters", "digits")
+DEVELOPMENT = {  # related languages, whose letters and digits sound alike: what settings are chosen on (benchmarks/settings.py)
+    "development letters": ("klettres-da", "klettres-de", "klettres-nb", "klettres-nds", "klettres-nl"),
+    "development digits": ("tuxpaint-de", "tuxpaint-nb", "tuxpaint-nl", "tuxpaint-nn", "tuxpaint-sv"),
+}
 WAYS: tuple[Comparison, ...] = ("pooled", "concatenated", "dtw")
 METHODS = ("features", "peer", "random", "frames", "cab", "simclr", "cpc_frames", "supervised")
 ONCE = ("features", "peer")  # nothing is drawn
@@ -85,9 +89,9 @@ def _task_word(row: Any, task: str) -> str | None:
     if task.startswith("calls"):
         language = "de" if task == "calls-de" else "default"
         return word if speaker.startswith("kajongg-") and row.extra["language"] == language else None
-    if speaker not in TESTED:
+    if speaker not in DEVELOPMENT.get(task, TESTED):
         return None
-    if task == "letters":
+    if task.endswith("letters"):
         wanted = kind == "letter" and not speaker.startswith("tuxpaint") and len(word) == 1 and word.isalpha()
     else:
         wanted = kind in ("digit", "number") and len(word) == 1 and word.isdigit()
@@ -108,11 +112,12 @@ def task_set(task: str) -> Any:
     return AudioSet.from_manifest(Manifest(tuple(rows.values()), task), sample_rate=RATE, duration_s=1.0, cache=True)
 
 
-def training_set(method: str) -> Any:
-    """All other voices, without labels."""
+def training_set(method: str, without: Sequence[str] = ()) -> Any:
+    """All voices that are not tested, nor `without`; no labels."""
     from antiphon.common.data.audio_set import AudioSet
 
-    others = trimmed().filter(lambda row: row.speaker not in TESTED and not row.speaker.startswith("kajongg-"))
+    left_out = {*TESTED, *without}
+    others = trimmed().filter(lambda row: row.speaker not in left_out and not row.speaker.startswith("kajongg-"))
     short: Literal["repeat", "pad"] = "repeat" if method == "cpc_frames" else "pad"
     return AudioSet.from_manifest(others, sample_rate=RATE, duration_s=DURATION_S[method], short=short, label=None, seed=0)
 
@@ -258,13 +263,13 @@ def _run_random(job: Job) -> dict[str, Any]:
     return found
 
 
-def pretrained(method: str, seed: int, overrides: Sequence[str], steps: int) -> Any:
-    """An encoder that learnt from the other voices."""
+def pretrained(method: str, seed: int, overrides: Sequence[str], steps: int, without: Sequence[str] = ()) -> Any:
+    """An encoder that learnt from the other voices, `without` some of them."""
     from antiphon.run.pretrain import pretrain_set
 
     settings = [f"training.steps={steps}", *OVERRIDES.get(method, []), *overrides]
     with tempfile.TemporaryDirectory() as scratch:
-        return pretrain_set(f"keyword_spotting/{method}", training_set(method), settings, seed=seed, folder=scratch)
+        return pretrain_set(f"keyword_spotting/{method}", training_set(method, without), settings, seed=seed, folder=scratch)
 
 
 def _run_pretrained(job: Job) -> dict[str, Any]:

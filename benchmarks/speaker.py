@@ -27,7 +27,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -46,6 +46,7 @@ RATE, CROP_S, BATCH = 8000, 0.6, 64
 TRAIN, TEST = ("ktuberling", "tuxpaint", "asterisk-en"), ("klettres", "kajongg")
 LEARNT_S = 1.0  # training recordings are at least so long, or two crops of one would be the same sounds
 CLIPS = 12  # of each klettres identity
+READING: dict[str, Any] = {"sample_rate": RATE, "duration_s": 4.0, "trim_db": 40.0, "shortest_s": 0.4, "cache": True}
 STEPS = {"full": 250, "quick": 100}
 TRIALS = ("klettres", "kajongg de", "kajongg default")
 
@@ -85,10 +86,8 @@ def load_voices() -> None:
 
     for name in (*TRAIN, *TEST):
         fetch(name)
-    options: dict[str, Any] = {"sample_rate": RATE, "duration_s": 4.0, "trim_db": 40.0, "shortest_s": 0.4, "cache": True}
-    train, test = load(list(TRAIN), list(TEST), **options)
-    long_enough = [n for n, row in enumerate(train.rows.tolist()) if train.recording(row).shape[1] >= LEARNT_S * RATE]
-    train = train.subset(long_enough)
+    train, test = load(list(TRAIN), list(TEST), **READING)
+    train = long_enough(train, LEARNT_S)
     DATA["train"], DATA["test"] = train, test
     kept = {row.path for row in test.manifest} if test else set()
     _, whole = load("asterisk-en", list(TEST), sample_rate=RATE, duration_s=4.0, cache=True)
@@ -99,6 +98,11 @@ def load_voices() -> None:
     print(f"{len(train)} training and {len(kept)} test recordings", file=sys.stderr)
 
 
+def long_enough(data: Any, seconds: float) -> Any:
+    """The recordings that last so long."""
+    return data.subset([n for n, row in enumerate(data.rows.tolist()) if data.recording(row).shape[1] >= seconds * RATE])
+
+
 def trial_rows(kind: str, seed: int) -> NDArray[np.int64]:
     """The test recordings of a set of trials."""
     rows = [DATA["test"].manifest[row] for row in DATA["test"].rows.tolist()]
@@ -106,9 +110,13 @@ def trial_rows(kind: str, seed: int) -> NDArray[np.int64]:
         language = kind.split()[1]
         found = [n for n, row in enumerate(rows) if row.speaker.startswith("kajongg") and row.extra["language"] == language]
         return np.asarray(found)
-    voices = sorted({row.speaker for row in rows if row.speaker.startswith("klettres")})
+    return some_of_each(["" if not row.speaker.startswith("klettres") else row.speaker for row in rows], seed)
+
+
+def some_of_each(speakers: Sequence[str], seed: int) -> NDArray[np.int64]:
+    """The places of CLIPS recordings of each speaker who has as many, drawn by `seed`; "" is nobody."""
     random = np.random.default_rng(seed)
-    mine = [np.asarray([n for n, row in enumerate(rows) if row.speaker == voice]) for voice in voices]
+    mine = [np.flatnonzero(np.asarray(speakers) == voice) for voice in sorted({*speakers} - {""})]
     return np.concatenate([random.choice(places, CLIPS, replace=False) for places in mine if len(places) >= CLIPS])
 
 
@@ -185,7 +193,8 @@ def run_job(job: Job) -> dict[str, Any]:
 
 def _embedders(job: Job) -> dict[str, Embed]:
     if job.method != UNTRAINED:
-        return {job.method: _encoder(_pretrained(job))}
+        recipe, overrides = METHODS[job.method]
+        return {job.method: _encoder(pretrained(recipe, overrides, DATA["train"], steps=STEPS[job.size], seed=job.seed))}
     from antiphon.common.random import seeded_scope
     from antiphon.models import create_encoder
 
@@ -214,10 +223,10 @@ def _scores(embed: Embed, seed: int) -> dict[str, float]:
     return found
 
 
-def _pretrained(job: Job) -> Any:
+def pretrained(recipe: str, overrides: Sequence[str], data: Any, *, steps: int, seed: int) -> Any:
+    """The encoder of a recipe with the settings of this benchmark, then `overrides`."""
     from antiphon.run.pretrain import pretrain_set
 
-    recipe, overrides = METHODS[job.method]
     crops = [2 * CROP_S] if recipe == "supervised_aam" else [CROP_S, CROP_S]
     settings = [
         f"encoder.sample_rate={RATE}",
@@ -225,12 +234,12 @@ def _pretrained(job: Job) -> Any:
         f"views.crop_s={crops}",
         f"training.batch_size={BATCH}",
         "training.epochs=null",
-        f"training.steps={STEPS[job.size]}",
+        f"training.steps={steps}",
         "training.trainer.precision=bf16-mixed",
     ]
     with tempfile.TemporaryDirectory() as scratch:
         name = f"speaker_verification/{recipe}"
-        return pretrain_set(name, DATA["train"], [*settings, *overrides], seed=job.seed, folder=scratch).eval()
+        return pretrain_set(name, data, [*settings, *overrides], seed=seed, folder=scratch).eval()
 
 
 # ---- all runs

@@ -98,15 +98,37 @@ def test_a_short_run_answers_a_prompt_above_chance(run: Path) -> None:
     assert {f"{name}_zero_shot" for name in ATTRIBUTES} | {"slowing_probe", "slowing_probe_1/10"} <= set(pretrained)
 
 
-def test_edf_and_fif_say_the_same(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def write_gdf(path: Path, signals: np.ndarray, names: list[str], unit: str) -> None:
+    """A GDF 1.25 file of one-second records of 16-bit samples, (C, T) at 100 Hz; its physical values are those of `signals`."""
+    channels, records = len(names), signals.shape[1] // int(RATE)
+    most = float(np.abs(signals).max())
+    digital = np.round(signals / most * 32767).astype("<i2").reshape(channels, records, int(RATE))
+    head = b"GDF 1.25" + b"X Ingeborg_Sorgenfrei".ljust(80) + b" " * 80 + b"2026010112000000"
+    head += np.array([256 * (channels + 1)], "<i8").tobytes() + bytes(44) + np.array([records], "<i8").tobytes()
+    head += np.array([1, 1, channels], "<u4").tobytes()
+    fields = ["".join(name.ljust(16) for name in names).encode(), b" " * 80 * channels, unit.encode().ljust(8) * channels]
+    fields += [np.full(channels, limit, "<f8").tobytes() for limit in (-most, most)]
+    fields += [np.full(channels, limit, "<i8").tobytes() for limit in (-32767, 32767)]
+    fields += [b" " * 80 * channels, np.full(channels, int(RATE), "<i4").tobytes(), np.full(channels, 3, "<i4").tobytes()]
+    path.write_bytes(head + b"".join(fields) + bytes(32 * channels) + digital.swapaxes(0, 1).tobytes() + b"\x01\0\0\0" + bytes(4))
+
+
+def test_edf_fif_and_gdf_say_the_same(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     held_out = strong_study(6, 1)
     held_out.write(tmp_path / "edf")
     held_out.write(tmp_path / "fif", format="fif")
-    edf, fif = (asked(capsys, run, tmp_path / kind, "--task", "slowing") for kind in ("edf", "fif"))
-    assert len(edf["recordings"]) == 6 and edf["config"] == fif["config"] and edf["prompts"] == "eeg_simulated version 1"
-    for one, other in zip(edf["recordings"], fif["recordings"], strict=True):
-        assert one["scores"]["yes"] == pytest.approx(other["scores"]["yes"], abs=0.02)  # EDF keeps 16 bits
-        assert len(one["window_scores"]) == 4
+    for number, signals in enumerate(held_out.signals):
+        for unit in ("uV", ""):  # without a unit mne takes the numbers for volts, as it does with many GDF files
+            folder = tmp_path / f"gdf-{unit or 'no-unit'}"
+            folder.mkdir(exist_ok=True)
+            write_gdf(folder / f"{number}.gdf", signals, held_out.names, unit)
+    edf, *others = (asked(capsys, run, tmp_path / kind, "--task", "slowing") for kind in ("edf", "fif", "gdf-uV", "gdf-no-unit"))
+    assert len(edf["recordings"]) == 6 and edf["prompts"] == "eeg_simulated version 1"
+    for found in others:
+        assert found["config"] == edf["config"] and "Sorgenfrei" not in json.dumps(found)
+        for one, other in zip(edf["recordings"], found["recordings"], strict=True):
+            assert one["scores"]["yes"] == pytest.approx(other["scores"]["yes"], abs=0.02)  # EDF and GDF keep 16 bits
+            assert len(one["window_scores"]) == len(other["window_scores"]) == 4
     found = [entry["label"] for entry in edf["recordings"]]
     assert np.mean(np.array(found) == np.array(held_out.attributes["slowing"])) > 0.6
 
@@ -139,7 +161,7 @@ def test_strangers_channels(run: Path, tmp_path: Path, capsys: pytest.CaptureFix
 @pytest.mark.skipif(
     not (cache_folder() / "biosig-motor-imagery").is_dir(), reason="needs `antiphon data fetch biosig-motor-imagery`"
 )
-def test_gdf(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_gdf_of_another_set_up(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Three bipolar channels of another set-up are no recording for this model: said, and not guessed."""
     file = open_manifest("biosig-motor-imagery")[0].path
     with pytest.raises(SystemExit):
