@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -89,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
         add.add_argument("--test", help="labelled test data; without it a stratified share of --data is held out")
         add.add_argument("--test-share", type=float, default=0.3, help="share held out when there is no --test (default 0.3)")
         add.add_argument("--seeds", type=int, default=3, help="how many random encoders stand beside it (default 3)")
+        _add_on_mismatch(add)
         if name == "probe":
             add.add_argument("--probe", choices=("linear", "svm", "knn"), default="linear")
         else:
@@ -100,9 +102,10 @@ def _parser() -> argparse.ArgumentParser:
     add = commands.add_parser("embed", help="embed files with a pretrained encoder")
     add.add_argument("run", help="a run folder, an encoder folder, or a Hugging Face repository id")
     add.add_argument(
-        "files", nargs="+", help="what the encoder's domain reads: .npz .npy .ts .tsv .parquet, a folder of CSVs; or audio"
+        "files", nargs="+", help="what the encoder's domain reads: .npz .npy .ts .tsv .parquet, a folder of CSVs; audio; EEG"
     )
     add.add_argument("-o", "--output", type=Path, required=True, help="out.npz or out.parquet")
+    _add_on_mismatch(add)
 
     _add_speaker_commands(commands)
 
@@ -141,6 +144,15 @@ def _add_speaker_commands(commands: Any) -> None:
         add.add_argument("--min-seconds", type=float, default=0.5, help="shorter recordings are refused (default 0.5)")
 
 
+def _add_on_mismatch(add: argparse.ArgumentParser) -> None:
+    add.add_argument(
+        "--on-mismatch",
+        choices=("strict", "subset", "interpolate"),
+        default="strict",
+        help="EEG that lacks channels of the model: left out (default), read without them, or with channels made of the others",
+    )
+
+
 def _add_zero_shot(add: argparse.ArgumentParser) -> None:
     """`antiphon zero-shot`."""
     add.add_argument("kind", choices=("audio", "eeg"), metavar="KIND", help="audio or eeg")
@@ -157,12 +169,7 @@ def _add_zero_shot(add: argparse.ArgumentParser) -> None:
     add.add_argument("--multi-label", action="store_true", help="each label for itself: none, one or several may hold")
     add.add_argument("--background", metavar="TEXT", help="what labels are compared with then (default 'something else')")
     add.add_argument("--threshold", type=float, default=0.5, help="from which score on a label holds then (default 0.5)")
-    add.add_argument(
-        "--on-mismatch",
-        choices=("strict", "subset", "interpolate"),
-        default="strict",
-        help="EEG that lacks channels of the model: left out (default), read without them, or with channels made of the others",
-    )
+    _add_on_mismatch(add)
     add.add_argument("--text", metavar="FOLDER", help="where the text tower lies, if not where it was trained with")
     add.add_argument("--json", action="store_true", help="print JSON, with the scores of every window")
     add.add_argument("--plot", type=Path, metavar="FILE", help="draw scores over time: out.png, out.svg, out.pdf")
@@ -246,6 +253,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     if rest:
         options.overrides += rest
+    if not debug:
+        warnings.formatwarning = _plain_warning
     home = import_module(f"antiphon.commands.{HOMES.get(options.command, 'runs')}")
     try:
         getattr(home, options.command.replace("-", "_"))(options)
@@ -259,6 +268,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         print(f"error: {_one_line(error)}", file=sys.stderr)
         sys.exit(1)
+
+
+def _plain_warning(message: Warning | str, *_: Any, **__: Any) -> str:
+    """A warning as one line, without the place in the code that nobody who runs a command asked for."""
+    return f"warning: {' '.join(str(message).split())}\n"
 
 
 def _one_line(error: Exception) -> str:

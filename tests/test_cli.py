@@ -173,6 +173,22 @@ class TestMistakes:
     def test_unknown_override(self, capsys) -> None:
         assert "Could not override 'optimizer.rate'" in fails(capsys, "pretrain", "time_series/ts2vec", "optimizer.rate=1")
 
+    def test_a_mistake_in_the_evaluation_does_not_lose_the_encoder(self, capsys, tmp_path: Path) -> None:
+        words = ["data.name=ItalyPowerDemand", "training.steps=2", f"run_dir={tmp_path / 'run'}", "evaluation.probe=liner"]
+        line = fails(capsys, "pretrain", "time_series/ts2vec", *words, *SMALL)
+        assert "liner" in line and f"`antiphon evaluate {tmp_path / 'run'} SETTING=VALUE`" in line
+        main(["evaluate", str(tmp_path / "run"), "probe=knn", "random_seeds=[]"])
+        assert "accuracy" in capsys.readouterr().out
+
+    def test_a_warning_is_one_line(self) -> None:
+        code = "import warnings; from antiphon.cli import main; main(['recipes']); warnings.warn('look\\nout')"
+        told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+        assert told.stderr == "warning: look out\n"
+
+    def test_electrodes_of_an_encoder_without_any(self, capsys, run: Path, labelled: Path, tmp_path: Path) -> None:
+        words = ["-o", tmp_path / "out.npz", "--on-mismatch", "subset"]
+        assert "the channels of ts2vec have no names" in fails(capsys, "embed", run, labelled, *words)
+
     def test_missing_file(self, capsys, tmp_path: Path) -> None:
         words = ["data=time_series/files", f"data.data={tmp_path / 'none.npz'}", f"run_dir={tmp_path / 'run'}"]
         assert "none.npz" in fails(capsys, "pretrain", "time_series/ts2vec", *words)

@@ -99,7 +99,9 @@ def probe(options: Namespace) -> None:
     from antiphon.run.evaluation import metric_table
     from antiphon.run.own_data import labelled_split, probe_rows
 
-    encoder, train, test = labelled_split(options.run, options.data, options.test, test_share=options.test_share)
+    encoder, train, test = labelled_split(
+        options.run, options.data, options.test, test_share=options.test_share, on_mismatch=options.on_mismatch
+    )
     rows = probe_rows(encoder, train, test, probe=options.probe, random_seeds=range(options.seeds))
     title = f"{options.probe} probe, {len(train)} training and {len(test)} test examples of {options.data}"
     console.print(terminal_table(metric_table(title, rows)))
@@ -115,7 +117,9 @@ def finetune(options: Namespace) -> None:
     output = options.output or (Path(options.run) / "finetuned" if is_run else Path("finetuned"))
     if output.exists():
         raise ValueError(f"{output} is there already: give another place with -o")
-    encoder, train, test = labelled_split(options.run, options.data, options.test, test_share=options.test_share)
+    encoder, train, test = labelled_split(
+        options.run, options.data, options.test, test_share=options.test_share, on_mismatch=options.on_mismatch
+    )
     rows = finetune_rows(
         encoder,
         train,
@@ -135,7 +139,7 @@ def embed(options: Namespace) -> None:
     """Embed files and write one table."""
     from antiphon.run.own_data import embed_files
 
-    count, dimensions, left_out = embed_files(options.run, options.files, options.output)
+    count, dimensions, left_out = embed_files(options.run, options.files, options.output, on_mismatch=options.on_mismatch)
     if left_out:
         console.print(escape(str(left_out)), highlight=False, soft_wrap=True)
     console.print(f"{count} embeddings of {dimensions} dimensions in {options.output}", highlight=False)

@@ -23,19 +23,29 @@ from antiphon.models import create_encoder, domain_of, load_encoder
 from antiphon.run.evaluation import Row
 
 
-def labelled_split(run: str, data: str, test: str | None, *, test_share: float = 0.3, seed: int = 0) -> tuple[Encoder, Any, Any]:
-    """The encoder of `run`, and labelled training and test sets; without `test` a stratified share of `data` is held out."""
+def labelled_split(
+    run: str, data: str, test: str | None, *, test_share: float = 0.3, seed: int = 0, on_mismatch: str = "strict"
+) -> tuple[Encoder, Any, Any]:
+    """The encoder of `run`, and labelled training and test sets; without `test` a stratified share of `data` is held out.
+
+    `on_mismatch` says what to do with EEG that lacks channels of the encoder: strict, subset or interpolate.
+    """
     encoder = load_encoder(run)
     domain = domain_of(encoder)
-    train, held_out = domain.load(data, test, test_share=test_share, seed=seed, labelled=True, **_reading(encoder))
+    reading = _reading(encoder, on_mismatch)
+    train, held_out = domain.load(data, test, test_share=test_share, seed=seed, labelled=True, **reading)
     for part in (train, held_out):
         encoder.check_input(part.batch(np.zeros(1, np.int64)).signals)
     return encoder, train, held_out
 
 
-def _reading(encoder: Encoder) -> dict[str, Any]:
+def _reading(encoder: Encoder, on_mismatch: str) -> dict[str, Any]:
     """What the readers of recordings must know: an encoder that is bound to a sampling rate reads windows at that rate."""
-    return {} if encoder.input_spec.sample_rate is None else {"input_spec": encoder.input_spec}
+    spec = encoder.input_spec
+    if on_mismatch != "strict" and not spec.names:
+        raise ValueError(f"--on-mismatch {on_mismatch} is for EEG: the channels of {encoder.name} have no names")
+    reading: dict[str, Any] = {} if spec.sample_rate is None else {"input_spec": spec}
+    return reading | ({"on_mismatch": on_mismatch} if spec.names else {})
 
 
 def untrained_like(encoder: Encoder, seed: int) -> Encoder:
@@ -115,20 +125,20 @@ def _scores(classifier: Classifier, train: Any, test: Any) -> dict[str, float]:
     return result.scores()
 
 
-def embed_files(run: str, files: Sequence[str], output: Path) -> tuple[int, int, Quarantine]:
+def embed_files(run: str, files: Sequence[str], output: Path, *, on_mismatch: str = "strict") -> tuple[int, int, Quarantine]:
     """Embed every series or recording of `files` into one table: `output`.npz (arrays embeddings, path, row, label) or .parquet.
 
-    Returns how many embeddings of how many dimensions, and the recordings that were left out. Raises ValueError for another ending,
-    before any work, and where nothing could be embedded.
+    `on_mismatch` as in `labelled_split`. Returns how many embeddings of how many dimensions, and the recordings that were left out.
+    Raises ValueError for another ending, before any work, and where nothing could be embedded.
     """
     if output.suffix not in (".npz", ".parquet"):
         raise ValueError(f"output {output} ends in {output.suffix or 'nothing'}: give a file that ends in .npz or .parquet")
     encoder = load_encoder(run)
-    domain = domain_of(encoder)
+    domain, reading = domain_of(encoder), _reading(encoder, on_mismatch)
     sets, refused = [], []
     for file in files:
         try:
-            sets.append((file, domain.read(file, **_reading(encoder))))
+            sets.append((file, domain.read(file, **reading)))
         except AudioError as error:
             refused.append((error.path, error.reason))
     left_out = Quarantine(tuple(refused), len(files))

@@ -75,13 +75,11 @@ def _settings(config: dict[str, Any], steps: int, *, progress: bool) -> Training
 
 def pretrain_seed(config: dict[str, Any], folder: RunFolder, data: tuple[Any, Any], *, resume: bool) -> None:
     """One seed: fit, save, evaluate."""
-    from antiphon.common.hub import save_model
     from antiphon.common.learners.monitor import Monitor
     from antiphon.common.learners.training import fit
 
     seed, training = config["seed"], config["training"]
-    train, test = data
-    source = training_set(config, train)
+    source = training_set(config, data[0])
     learner, steps = build_learner(config, source, seed=seed)
     settings = _settings(config, steps, progress=training["progress"])
     monitor = Monitor(source, steps=steps, seed=seed, **config["monitor"])
@@ -98,13 +96,19 @@ def pretrain_seed(config: dict[str, Any], folder: RunFolder, data: tuple[Any, An
         loggers=[instantiate(logger)] if logger else [],
         resume=resume,
     )
-    seconds = time.monotonic() - start
-    if not first:
-        return
-    write_text(folder.path / "monitor.json", json.dumps([snapshot.to_dict() for snapshot in monitor.history]))
+    if first:
+        write_text(folder.path / "monitor.json", json.dumps([snapshot.to_dict() for snapshot in monitor.history]))
+        _save_and_evaluate(config, folder, learner, data, steps=steps, seconds=time.monotonic() - start)
+
+
+def _save_and_evaluate(
+    config: dict[str, Any], folder: RunFolder, learner: Any, data: tuple[Any, Any], *, steps: int, seconds: float
+) -> None:
+    from antiphon.common.hub import save_encoder, save_model
+
+    train, test = data
     encoder = learner.trained_encoder.eval()
     classifier, model = learner.objective.classifier(encoder), _two_towers(config, learner)
-    rows = evaluate(config, encoder, train, test, classifier=classifier, model=model)
     results = {
         "recipe": config["about"]["recipe"],
         "config": config_hash(config),
@@ -112,14 +116,27 @@ def pretrain_seed(config: dict[str, Any], folder: RunFolder, data: tuple[Any, An
         "seconds": seconds,
         "train_examples": len(train),
         "test_examples": 0 if test is None else len(test),
-        "rows": rows,
     }
-    facts = save(encoder, folder, config, results, train)
-    if classifier is not None:
-        classifier.save(folder.classifier, about=facts)
-    if model is not None:
-        save_model(model, folder.model, about=facts)
-    folder.write_results(results)
+    facts = _facts(encoder, config, results, train)
+
+    def save() -> None:
+        save_encoder(encoder, folder.encoder, about=facts)
+        if classifier is not None:
+            classifier.save(folder.classifier, about=facts)
+        if model is not None:
+            save_model(model, folder.model, about=facts)
+
+    save()  # before the evaluation, so that a mistake there loses nothing
+    try:
+        rows = evaluate(config, encoder, train, test, classifier=classifier, model=model)
+    except ValueError as error:
+        raise ValueError(
+            f"{error}. This was in the evaluation; the encoder is trained and saved: `antiphon evaluate {folder.path} "
+            "SETTING=VALUE` measures it"
+        ) from error
+    facts["results"] = rows
+    save()
+    folder.write_results({**results, "rows": rows})
 
 
 def _two_towers(config: dict[str, Any], learner: Any) -> TwoTowers | None:
@@ -138,22 +155,18 @@ def _domain(config: dict[str, Any]) -> str:
     return str(target[2] if target[:2] == ["antiphon", "domains"] else config["about"]["domain"])
 
 
-def save(encoder: Any, folder: RunFolder, config: dict[str, Any], results: dict[str, Any], train: Any) -> dict[str, Any]:
-    """Write the encoder with what is known about it, and the decision threshold that the recipe's `calibration` learns, if any.
-
-    Returns what is known about it.
-    """
-    from antiphon.common.hub import save_encoder
-
+def _facts(encoder: Encoder, config: dict[str, Any], results: dict[str, Any], train: Any) -> dict[str, Any]:
+    """What is known about the encoder, and the decision threshold that the recipe's `calibration` learns, if any."""
     about = config["about"]
     facts = {
         "recipe": about["recipe"],
         "domain": _domain(config),
         "paper": about["paper"],
         "trained on": config["data"].get("name"),
+        "seed": config["seed"],
+        "steps": results["steps"],
+        "config": results["config"],
     }
-    facts |= {"seed": config["seed"], "steps": results["steps"], "config": results["config"], "results": results["rows"]}
     if config.get("calibration"):
         facts["calibration"] = instantiate(config["calibration"], encoder=encoder, train=train)
-    save_encoder(encoder, folder.encoder, about=facts)
     return facts

@@ -157,6 +157,12 @@ def test_strangers_channels(run: Path, tmp_path: Path, capsys: pytest.CaptureFix
     values = {how: found["recordings"][0]["scores"][label] for how, found in scores.items()}
     assert values["interpolate"] != values["subset"]
 
+    table = tmp_path / "table.npz"
+    main(["embed", str(run), str(whole), str(fewer), "-o", str(table)])
+    assert np.load(table)["path"].tolist() == [str(whole)] and "missing: C3, Pz" in capsys.readouterr().out
+    main(["embed", str(run), str(whole), str(fewer), "-o", str(table), "--on-mismatch", "interpolate"])
+    assert np.load(table)["path"].tolist() == [str(whole), str(fewer)]
+
 
 @pytest.mark.skipif(
     not (cache_folder() / "biosig-motor-imagery").is_dir(), reason="needs `antiphon data fetch biosig-motor-imagery`"
