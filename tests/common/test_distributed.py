@@ -148,6 +148,11 @@ def grouped_clip(first: Tensor, second: Tensor, scale: Tensor, _: Tensor, **opti
     return antiphon_objectives.clip(first, second, scale=scale, groups=groups, **options)
 
 
+def grouped_siglip(first: Tensor, second: Tensor, scale: Tensor, bias: Tensor, **options: Any) -> Tensor:
+    groups = torch.tensor([0, 1, 0, 2, 1, 0])[part(UNEVEN)]
+    return antiphon_objectives.siglip(first, second, scale=scale, bias=bias, groups=groups, **options)
+
+
 def cross_modal() -> Result:
     """A learner of signals and texts, both towers and projections learning."""
     torch.manual_seed(0)
@@ -232,6 +237,7 @@ def tiled_cases() -> Iterator[tuple[str, Callable[[], Result]]]:
     yield "clip", partial(two_towers, lambda a, b, s, _: antiphon_objectives.clip(a, b, scale=s, tiled=True), UNEVEN)
     yield "clip groups", partial(two_towers, partial(grouped_clip, tiled=True), UNEVEN)
     yield "siglip", partial(two_towers, partial(siglip, tiled=True), UNEVEN)
+    yield "siglip groups", partial(two_towers, partial(grouped_siglip, tiled=True), UNEVEN)
     yield "align_uniform", partial(two_towers, partial(spread, tiled=True), UNEVEN)
 
 
@@ -472,6 +478,8 @@ CASES: dict[str, Callable[[], Result]] = {
     "siglip ring uneven": lambda: two_towers(siglip, UNEVEN),
     "siglip ring, one rank has all": lambda: two_towers(siglip, ONE_HAS_ALL),
     "siglip gather uneven": lambda: two_towers(gathered_siglip, UNEVEN),
+    "siglip groups uneven": lambda: two_towers(grouped_siglip, UNEVEN),
+    "siglip groups gather uneven": lambda: two_towers(partial(grouped_siglip, exchange="gather"), UNEVEN),
     "align_uniform": lambda: two_towers(spread, EVEN),
     "align_uniform uneven": lambda: two_towers(spread, UNEVEN),
     "align_uniform, one rank has all": lambda: two_towers(spread, ONE_HAS_ALL),

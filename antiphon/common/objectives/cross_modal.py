@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from collections.abc import Callable, Iterator
+from itertools import repeat
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -24,17 +25,25 @@ Exchange = Literal["ring", "gather"]
 PairWeights = Callable[[Tensor, Tensor], Tensor]
 
 
-def _same_group(groups: Tensor, own: Tensor) -> Tensor | None:
-    """Of each of this rank's rows (B,) the places of the others of its group among all ranks' rows: (B, k), filled up with -1."""
-    everyone = gather(groups, with_grad=False)
-    ordered, order = everyone.sort(stable=True)
+def _same_group(groups: Tensor, candidates: Tensor, own: Tensor | None) -> Tensor | None:
+    """Of each of this rank's rows (B,) the places of the others of its group among `candidates` (n,): (B, k), filled up with -1.
+
+    `own` (B,) are its own places there, None where the candidates are other ranks'. None: nobody has such a candidate.
+    """
+    ordered, order = candidates.sort(stable=True)
     first, behind = torch.searchsorted(ordered, groups), torch.searchsorted(ordered, groups, right=True)
     largest = int((behind - first).max()) if len(groups) else 0
-    if largest < 2:
+    if largest < (1 if own is None else 2):
         return None
     places = first[:, None] + torch.arange(largest, device=groups.device)
     columns = order[places.clamp(max=len(order) - 1)]
-    return torch.where((places < behind[:, None]) & (columns != own[:, None]), columns, -1)
+    others = places < behind[:, None] if own is None else (places < behind[:, None]) & (columns != own[:, None])
+    return torch.where(others, columns, -1)
+
+
+def _left_out(groups: Tensor | None, own: Tensor) -> Tensor | None:
+    """`_same_group` among all ranks' rows."""
+    return None if groups is None else _same_group(groups, gather(groups, with_grad=False), own)
 
 
 @full_precision
@@ -62,7 +71,7 @@ def clip(
         A scalar, or with reduction "none" this rank's losses (2B,), first to second before second to first.
     """
     local, everyone, own = gathered_views(first, second, normalize=normalize)
-    ignore = None if groups is None else _same_group(groups, own)
+    ignore = _left_out(groups, own)
     if tiled and ignore is None and world_size() == 1:
         scaled = local[0] * scale
         positives = (scaled * local[1]).sum(dim=-1)
@@ -84,6 +93,7 @@ def cwcl(
     *,
     scale: float | Tensor,
     weights: PairWeights = cosine_weights,
+    groups: Tensor | None = None,
     reduction: Reduction = "mean",
 ) -> Tensor:
     """Continuously weighted contrastive loss (Srinivasa et al., NeurIPS 2023), for a tower trained towards a frozen one.
@@ -93,6 +103,9 @@ def cwcl(
     two are **added**, so with identity weights this is twice CLIP. Rows (B, D) and (B, D) are L2-normalised here. There is no
     official code: that weights are divided by their sum, and the temperature of CLIP, are this library's reading.
 
+    With `groups` (B,) int64 rows of one group are no negatives of each other on the way from the frozen modality; the weights
+    of the other way are what the frozen embeddings say, of such rows as of any.
+
     Returns:
         A scalar, or with reduction "none" this rank's losses (B,), both directions added.
     """
@@ -100,34 +113,72 @@ def cwcl(
     with torch.no_grad():
         positives = weights(local[1], everyone[1])
     there = info_nce(local[0], everyone[1], positives=positives, temperature=1.0 / scale, reduction="none")
-    back = info_nce(local[1], everyone[0], positives=own, temperature=1.0 / scale, reduction="none")
+    ignore = _left_out(groups, own)
+    back = info_nce(local[1], everyone[0], positives=own, ignore=ignore, temperature=1.0 / scale, reduction="none")
     return reduce_rows(there + back, reduction)
 
 
 def _sigmoid_losses(
-    anchors: Tensor, candidates: Tensor, positives: Tensor | None, scale: float | Tensor, bias: float | Tensor, tiled: bool
+    anchors: Tensor,
+    candidates: Tensor,
+    positives: Tensor | None,
+    ignore: Tensor | None,
+    scale: float | Tensor,
+    bias: float | Tensor,
+    tiled: bool,
 ) -> Tensor:
-    """Losses (B,) of anchors against one block of candidates; `positives` (B,) are columns, None where the block has none."""
+    """Losses (B,) of anchors against one block of candidates.
+
+    `positives` (B,) and `ignore` (B, k; -1 fills up) are columns of the block, None where it has none.
+    """
+    scaled = anchors * scale
     if tiled:
-        scaled = F.pad(anchors * scale, (0, 1)) + bias * F.pad(torch.zeros_like(anchors), (0, 1), value=1.0)
-        candidates = F.pad(candidates, (0, 1), value=1.0)  # a bias is one more dimension
-        losses = softplus_sum(scaled, candidates)
-        # softplus(-l) = softplus(l) - l
-        return losses if positives is None else losses - (scaled * candidates[positives]).sum(dim=-1)
-    logits = (anchors * scale) @ candidates.T + bias
+        with_bias = F.pad(scaled, (0, 1)) + bias * F.pad(torch.zeros_like(anchors), (0, 1), value=1.0)
+        losses = softplus_sum(with_bias, F.pad(candidates, (0, 1), value=1.0))  # a bias is one more dimension
+        if positives is not None:  # softplus(-l) = softplus(l) - l
+            losses = losses - (scaled * candidates[positives]).sum(dim=-1) - bias
+        if ignore is not None:
+            logits = torch.einsum("bd,bkd->bk", scaled, candidates[ignore.clamp(min=0)]) + bias
+            losses = losses - torch.where(ignore >= 0, _softplus(logits), 0.0).sum(dim=-1)
+        return losses
+    logits = scaled @ candidates.T + bias
     if positives is not None:
         logits = torch.where(column_mask(positives, len(candidates)), -logits, logits)
-    return F.softplus(logits, threshold=50.0).sum(dim=-1)  # torch's threshold of 20 is too coarse for float64
+    losses = _softplus(logits)
+    if ignore is not None:
+        asked = losses.new_ones(len(losses), len(candidates) + 1, dtype=torch.bool).scatter_(
+            1, ignore % (len(candidates) + 1), False
+        )
+        losses = torch.where(asked[:, :-1], losses, 0.0)
+    return losses.sum(dim=-1)
 
 
-def _blocks(rows: Tensor, exchange: Exchange, own: Tensor) -> Iterable[tuple[Tensor, Tensor | None]]:
-    """Blocks of all ranks' `rows` with the places of this rank's among them, None where it has none."""
-    counts = row_counts(len(rows), device=rows.device)
+def _softplus(logits: Tensor) -> Tensor:
+    return F.softplus(logits, threshold=50.0)  # torch's threshold of 20 is too coarse for float64
+
+
+class _Block(NamedTuple):
+    """Rows of one rank, or of all, with the places of this rank's rows among them, or None; and of others of their groups."""
+
+    rows: Tensor
+    own: Tensor | None
+    ignore: Tensor | None
+
+
+def _blocks(rows: Tensor, groups: Tensor | None, exchange: Exchange) -> Iterator[_Block]:
+    """All ranks' `rows`, a block at a time."""
+    counts, own = row_counts(len(rows), device=rows.device), torch.arange(len(rows), device=rows.device)
     if exchange == "gather":
-        return [(gather(rows, counts=counts), own + first_row(counts))]
-    if exchange != "ring":
+        own = own + first_row(counts)
+        yield _Block(gather(rows, counts=counts), own, _left_out(groups, own))
+    elif exchange == "ring":
+        blocks = ring(rows, counts=counts)
+        theirs = repeat(None) if groups is None else ring(groups, counts=counts)
+        for hop, (block, other) in enumerate(zip(blocks, theirs, strict=False)):
+            here = None if hop else own
+            yield _Block(block, here, None if groups is None or other is None else _same_group(groups, other, here))
+    else:
         raise ValueError(f"exchange is {exchange!r}: use 'ring' or 'gather'")
-    return ((block, None if hop else own) for hop, block in enumerate(ring(rows, counts=counts)))
 
 
 @full_precision
@@ -137,6 +188,7 @@ def siglip(
     *,
     scale: float | Tensor,
     bias: float | Tensor,
+    groups: Tensor | None = None,
     exchange: Exchange = "ring",
     tiled: bool = False,
     reduction: Reduction = "mean",
@@ -145,7 +197,8 @@ def siglip(
 
     ``(1/B) sum_i sum_j softplus(-y_ij (scale cos_ij + bias))`` with y = 1 for partners and -1 for all others: the sum over j, the
     mean over i. Rows (B, D) and (B, D) are L2-normalised here. Across ranks the rows of `second` travel round a ring, one block at
-    a time, or are gathered ("gather"); the two agree. `tiled` never holds the similarities, not even of one block.
+    a time, or are gathered ("gather"); the two agree. `tiled` never holds the similarities, not even of one block. Different rows
+    of one group (`groups`, (B,) int64) are no question.
 
     Returns:
         A scalar, or with reduction "none" this rank's losses (B,), those of the rows of `first`.
@@ -153,21 +206,28 @@ def siglip(
     if first.ndim != 2 or first.shape != second.shape:
         raise ValueError(f"rows must both be (batch, dim) of one shape, got {tuple(first.shape)} and {tuple(second.shape)}")
     anchors, partners = F.normalize(first, dim=-1), F.normalize(second, dim=-1)
-    own = torch.arange(len(anchors), device=anchors.device)
-    blocks = _blocks(partners, exchange, own)
-    losses = [_sigmoid_losses(anchors, block, positives, scale, bias, tiled) for block, positives in blocks]
+    blocks = _blocks(partners, groups, exchange)
+    losses = [_sigmoid_losses(anchors, *block, scale, bias, tiled) for block in blocks]
     return reduce_rows(torch.stack(losses).sum(dim=0), reduction)
 
 
 class _LearnedScalePairs(PairObjective):
-    """A function of two views whose `scale` is learned."""
+    """A function of two views whose `scale` is learned; examples of one group may be no negatives of each other."""
 
-    def __init__(self, function: Callable[..., Tensor], scale: LearnedScale | PlainScale, **options: Any) -> None:
+    def __init__(
+        self, function: Callable[..., Tensor], scale: LearnedScale | PlainScale, *, ignore_same_group: bool, **options: Any
+    ) -> None:
         super().__init__(function, **options)
-        self.scale = scale
+        self.scale, self.ignore_same_group = scale, ignore_same_group
 
     def _over_pairs(self, outputs: ViewOutputs, **options: Any) -> Tensor:
-        return super()._over_pairs(outputs, scale=self.scale(), **options)
+        if self.ignore_same_group and outputs.groups is None:
+            raise ValueError(
+                "ignore_same_group needs groups, but the training set has none: give its manifest a column `group`, or say "
+                "objective.ignore_same_group=false"
+            )
+        groups = outputs.groups if self.ignore_same_group else None
+        return super()._over_pairs(outputs, scale=self.scale(), groups=groups, **options)
 
     def after_update(self) -> None:
         """Keep the scale between its bounds."""
@@ -200,22 +260,13 @@ class Clip(_LearnedScalePairs):
     ) -> None:
         start = 1.0 / temperature
         scale = LearnedScale(start, highest=highest_scale) if exponential_scale else PlainScale(math.log(start))
-        super().__init__(clip, scale, normalize=normalize, tiled=tiled)
-        self.ignore_same_group = ignore_same_group
+        super().__init__(clip, scale, ignore_same_group=ignore_same_group, normalize=normalize, tiled=tiled)
         self.gap_weights = {
             "alignment_weight": alignment_weight,
             "uniformity_weight": uniformity_weight,
             "cross_weight": cross_weight,
         }
         self.tiled = tiled
-
-    def _over_pairs(self, outputs: ViewOutputs, **options: Any) -> Tensor:
-        if self.ignore_same_group and outputs.groups is None:
-            raise ValueError(
-                "ignore_same_group needs groups, but the training set has none: give its manifest a column `group`, or say "
-                "objective.ignore_same_group=false"
-            )
-        return super()._over_pairs(outputs, groups=outputs.groups if self.ignore_same_group else None, **options)
 
     def forward(self, outputs: ViewOutputs) -> Tensor:
         """The scalar loss of a batch."""
@@ -232,8 +283,16 @@ class Clip(_LearnedScalePairs):
 class Cwcl(_LearnedScalePairs):
     """`cwcl` with a learned scale as in `Clip`; the first view is the trained tower's, the second the frozen one's."""
 
-    def __init__(self, *, temperature: float = 0.07, highest_scale: float = 100.0, weights: PairWeights = cosine_weights) -> None:
-        super().__init__(cwcl, LearnedScale(1.0 / temperature, highest=highest_scale), weights=weights)
+    def __init__(
+        self,
+        *,
+        temperature: float = 0.07,
+        highest_scale: float = 100.0,
+        weights: PairWeights = cosine_weights,
+        ignore_same_group: bool = False,
+    ) -> None:
+        scale = LearnedScale(1.0 / temperature, highest=highest_scale)
+        super().__init__(cwcl, scale, ignore_same_group=ignore_same_group, weights=weights)
 
 
 class SigLip(_LearnedScalePairs):
@@ -250,9 +309,10 @@ class SigLip(_LearnedScalePairs):
         bias: float | None = -10.0,
         batch_size: int | None = None,
         exchange: Exchange = "ring",
+        ignore_same_group: bool = False,
         tiled: bool = False,
     ) -> None:
-        super().__init__(siglip, LearnedScale(scale), exchange=exchange, tiled=tiled)
+        super().__init__(siglip, LearnedScale(scale), ignore_same_group=ignore_same_group, exchange=exchange, tiled=tiled)
         if bias is None:
             if batch_size is None or batch_size < 2:
                 raise ValueError(f"a bias that follows the batch size needs batch_size of at least 2, got {batch_size}")

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -242,6 +243,44 @@ def test_clip_without_negatives_of_the_same_group(tiled: bool) -> None:
     torch.testing.assert_close(clip(first[order], second[order], scale=3.0, groups=GROUPS[order], tiled=tiled), loss)
 
 
+@pytest.mark.parametrize("options", [{}, {"exchange": "gather"}, {"tiled": True}])
+def test_siglip_without_negatives_of_the_same_group(options: dict[str, Any]) -> None:
+    first, second = (view.requires_grad_() for view in views())
+    groups = GROUPS.tolist()
+    expected = [
+        sum(
+            math.log1p(math.exp((-1.0 if i == j else 1.0) * (5.0 * s - 2.0)))
+            for j, s in enumerate(row)
+            if i == j or groups[i] != groups[j]
+        )
+        for i, row in enumerate(cosines(first.detach(), second.detach()))
+    ]
+    losses = siglip(first, second, scale=5.0, bias=-2.0, groups=GROUPS, reduction="none", **options)
+    assert losses.tolist() == pytest.approx(expected)
+    loop = siglip_loop(first, second, GROUPS)
+    for one, other in zip(
+        torch.autograd.grad(losses.mean(), (first, second)), torch.autograd.grad(loop, (first, second)), strict=True
+    ):
+        torch.testing.assert_close(one, other)
+    alone = siglip(first, second, scale=5.0, bias=-2.0, groups=torch.arange(6), **options)
+    torch.testing.assert_close(alone, siglip(first, second, scale=5.0, bias=-2.0))
+
+
+def siglip_loop(first: Tensor, second: Tensor, groups: Tensor) -> Tensor:
+    """SigLIP with scale 5 and bias -2 where rows of one group are no question."""
+    logits = 5.0 * torch.nn.functional.cosine_similarity(first[:, None], second[None], dim=-1) - 2.0
+    sign = 1.0 - 2.0 * torch.eye(len(first), dtype=logits.dtype)
+    asked = (groups[:, None] != groups) | (sign < 0)
+    return (torch.log1p(torch.exp(sign * logits)) * asked).sum() / len(first)
+
+
+def test_cwcl_without_negatives_of_the_same_group() -> None:
+    first, second = views()
+    there = cwcl(first, second, scale=3.0, reduction="none") - clip(first, second, scale=3.0, reduction="none")[6:]
+    back = clip(first, second, scale=3.0, groups=GROUPS, reduction="none")[6:]
+    torch.testing.assert_close(cwcl(first, second, scale=3.0, groups=GROUPS, reduction="none"), there + back)
+
+
 @pytest.mark.parametrize("tiled", [False, True])
 def test_one_group_has_nothing_to_learn(tiled: bool) -> None:
     first, second = (view.requires_grad_() for view in views())
@@ -257,8 +296,13 @@ def test_groups_reach_clip_through_the_outputs() -> None:
     torch.testing.assert_close(objective(given), clip(first, second, scale=1 / 0.07, groups=GROUPS), rtol=1e-6, atol=0.0)
     assert objective(given) < Clip()(given)
     assert objective.per_example(given)[3] == Clip().per_example(given)[3]  # alone in its group
-    with pytest.raises(ValueError, match="ignore_same_group=false"):
-        objective(outputs())
+    plain = siglip(first, second, scale=10.0, bias=-10.0, groups=GROUPS)
+    torch.testing.assert_close(SigLip(ignore_same_group=True)(given), plain, rtol=1e-6, atol=0.0)
+    found = Cwcl(ignore_same_group=True)(given)
+    torch.testing.assert_close(found, cwcl(first, second, scale=1 / 0.07, groups=GROUPS), rtol=1e-6, atol=0.0)
+    for objective in (Clip(ignore_same_group=True), SigLip(ignore_same_group=True), Cwcl(ignore_same_group=True)):
+        with pytest.raises(ValueError, match="ignore_same_group=false"):
+            objective(outputs())
 
 
 def test_eeg_clips_released_form() -> None:
