@@ -88,12 +88,15 @@ def metric_table(title: str, rows: Sequence[Row], names: tuple[str, str] = ("ran
     """The encoders called `names[0]` against those called `names[1]`: a row a metric, mean and spread over seeds.
 
     Without the first (no random seeds were asked for) the second stands alone. A metric that the data do not define, such as the
-    recall of anomalies where there are none, is left out and named below.
+    recall of anomalies where there are none, is left out and named below. So are bounds that a metric brings along (`x_low` and
+    `x_high` of `x`): their means over seeds.
     """
     sides = [[row for row in rows if row["encoder"] == name] for name in names]
     metrics = [key for key in rows[0] if key not in ("encoder", "seed")]
-    defined = [metric for metric in metrics if all(math.isfinite(row[metric]) for row in rows)]
-    baseline, trained = ({metric.replace("_", " "): [row[metric] for row in side] for metric in defined} for side in sides)
+    bounded = [metric for metric in metrics if f"{metric}_low" in metrics and f"{metric}_high" in metrics]
+    bounds = {f"{metric}_{side}" for metric in bounded for side in ("low", "high")}
+    defined = [metric for metric in metrics if metric not in bounds and all(math.isfinite(row[metric]) for row in rows)]
+    baseline, trained = ({_spoken(metric): [row[metric] for row in side] for metric in defined} for side in sides)
     if not sides[0]:
         table = Table(
             title, ["metric", names[1], "seeds"], [[name, mean_interval(values), len(values)] for name, values in trained.items()]
@@ -101,5 +104,20 @@ def metric_table(title: str, rows: Sequence[Row], names: tuple[str, str] = ("ran
     else:
         paired = len(sides[0]) > 1 and [row["seed"] for row in sides[0]] == [row["seed"] for row in sides[1]]
         table = comparison_table(trained, baseline, title=title, paired=paired, names=names)
-    undefined = ", ".join(metric.replace("_", " ") for metric in metrics if metric not in defined)
-    return replace(table, caption=f"{table.caption} Not defined here: {undefined}.".strip()) if undefined else table
+    notes = [table.caption, *(_bounds_note(metric, sides, names) for metric in bounded)]
+    undefined = ", ".join(_spoken(metric) for metric in metrics if metric not in defined and metric not in bounds)
+    notes += [f"Not defined here: {undefined}."] if undefined else []
+    return replace(table, caption=" ".join(notes).strip())
+
+
+def _bounds_note(metric: str, sides: Sequence[Sequence[Row]], names: Sequence[str]) -> str:
+    """How sure a metric is of itself within a run."""
+    told = []
+    for name, side in zip(names, sides, strict=True):
+        low, high = (sum(row[f"{metric}_{end}"] for row in side) / max(1, len(side)) for end in ("low", "high"))
+        told += [f"{name} [{low:.4g}, {high:.4g}]"] if side else []
+    return f"95 % interval of {_spoken(metric)} within a run: {', '.join(told)}."
+
+
+def _spoken(metric: str) -> str:
+    return metric.replace("_", " ")
