@@ -1,17 +1,17 @@
 """Motor imagery: an open recording of 40 trials, and simulated lateralised trials of several subjects with MVCNet's ablations.
 
-    python benchmarks/eeg_motor_imagery.py --quick     2 seeds, fewer subjects and epochs: about 8 minutes on one core
-    python benchmarks/eeg_motor_imagery.py --full      5 seeds, 100 epochs (50 on simulated trials): about an hour on one core
+    python benchmarks/eeg_motor_imagery.py --quick     one seed, fewer subjects and epochs: a few minutes on one core
+    python benchmarks/eeg_motor_imagery.py --full      3 seeds, 100 epochs (30 on simulated trials): about an hour on one core
 
 * `recording`: the sample of Debian's octave-biosig (`antiphon data fetch biosig-motor-imagery`): one subject, 20 trials left and 20
   right, three electrodes over the motor cortex (taken for C3, Cz and C4 by what they show), 8 to 32 Hz at 128 Hz, half a second to
   four seconds after the cue. CO trains on the first 16 trials of each class and tests on 8; CV is five blocks in time.
-* `simulated`: trials whose mu rhythm weakens opposite to the imagined hand (`simulate_motor_imagery`), nine electrodes. CO within
-  each subject, and LOSO across them.
+* `simulated`: trials whose mu rhythm weakens opposite to the imagined hand (`simulate_motor_imagery`), nine electrodes. LOSO:
+  each subject is tested with what was learnt from the others.
 
 Networks see Euclidean-aligned trials (train and test apart) and are read after the last epoch. The log band power, of trials that
 were not aligned, goes to a linear discriminant with shrinkage. "Random" and "SimCLR" are logistic regressions on frozen embeddings
-of IFNet, with initial weights or pretrained on the training trials without labels.
+of IFNet, with initial weights or pretrained on the training trials without labels. Finished runs are kept in --store.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import argparse
 import os
 import tempfile
 import time
-from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from sklearn.base import BaseEstimator, ClassifierMixin
+from stored_runs import run_stored
 
 from antiphon.common.evaluation.intervals import mean_interval, paired_difference, wilson_interval
 from antiphon.common.evaluation.probes import linear_probe
@@ -36,11 +37,11 @@ from antiphon.common.report import Difference, Table, terminal_table
 from antiphon.domains.eeg.data import EpochSet, load
 from antiphon.domains.eeg.data.simulation.motor_imagery import simulate_motor_imagery
 from antiphon.domains.eeg.mvcnet import MVCNetClassifier, cross_validate, protocol_folds, subject_accuracy
+from antiphon.domains.eeg.mvcnet.protocols import Protocol
 
 RATE = 128.0
 BANDS_HZ = ((8, 12), (12, 16), (16, 24), (24, 30))
 ELECTRODES = ("FC3", "FC4", "C5", "C3", "Cz", "C4", "C6", "CP3", "CP4")
-Method = Callable[[int], Any]
 
 
 class LogBandPower(ClassifierMixin, BaseEstimator):
@@ -129,46 +130,77 @@ def _as_set(signals: NDArray[Any], labels: NDArray[Any]) -> EpochSet:
     return EpochSet(signals.astype(np.float32), spec, labels=codes.astype(np.int64), classes=words, name="trials")
 
 
-def networks(names: tuple[str, ...], epochs: int, *, ablations: bool) -> dict[str, Method]:
-    """MVCNet, IFNet alone and what lies between, by name; each takes a seed."""
-    plain: dict[str, Any] = {"names": names, "sample_rate": RATE, "epochs": epochs, "pool": 64}
+class Job(NamedTuple):
+    """One run: `method` on the trials of `part`, from `seed`."""
 
-    def make(**options: Any) -> Method:
-        return lambda seed: MVCNetClassifier(**{**plain, **options, "seed": seed})
-
-    alone = {"views": (), "cross_view_weight": 0.0, "cross_model_weight": 0.0}
-    found = {"IFNet": make(**alone), "MVCNet": make()}
-    if ablations:
-        found |= {
-            "IFNet on the views": make(cross_view_weight=0.0, cross_model_weight=0.0),
-            "without L_CMC": make(cross_model_weight=0.0),
-            "without L_CVC": make(cross_view_weight=0.0),
-            "without the label flip": make(mirrored_classes=None),
-            "fusion": make(fusion=True),
-        }
-    return found
+    part: str
+    method: str
+    seed: int
+    size: str
 
 
-def accuracies(method: Method, data: EpochSet, protocol: Any, seeds: int, *, align: bool) -> list[float]:
-    """Mean over subjects, for each seed."""
+SIZES: dict[str, dict[str, dict[str, int]]] = {
+    "quick": {"recording": {"epochs": 30}, "simulated": {"epochs": 20, "subjects": 2}},
+    "full": {"recording": {"epochs": 100}, "simulated": {"epochs": 30, "subjects": 4}},
+}
+ALONE: dict[str, Any] = {"views": (), "cross_view_weight": 0.0, "cross_model_weight": 0.0}
+NETWORKS: dict[str, dict[str, Any]] = {  # options of MVCNetClassifier
+    "IFNet": ALONE,
+    "MVCNet": {},
+    "IFNet on the views": {"cross_view_weight": 0.0, "cross_model_weight": 0.0},
+    "without L_CMC": {"cross_model_weight": 0.0},
+    "without L_CVC": {"cross_view_weight": 0.0},
+    "without the label flip": {"mirrored_classes": None},
+    "fusion": {"fusion": True},
+}
+POWER = "log band power + LDA"  # nothing in it is drawn
+METHODS: dict[str, tuple[str, ...]] = {
+    "recording": (POWER, "EEGNet", "IFNet", "MVCNet", "random IFNet, probe", "SimCLR on IFNet, probe"),
+    "simulated": (POWER, *NETWORKS),
+}
+PROTOCOLS: dict[str, tuple[Protocol, ...]] = {"recording": ("co", "cv"), "simulated": ("loso",)}
+CHANNELS = {"recording": ("C3", "Cz", "C4"), "simulated": ELECTRODES}
+
+
+def run_job(job: Job) -> dict[str, Any]:
+    """The accuracies of one run, and seconds of one core."""
+    start = time.process_time()
+    data = trials(job.part, job.size)
     assert data.labels is not None
     words, subjects = np.asarray(data.classes)[data.labels], data.columns["subject"]
-    found = []
-    for seed in range(seeds):
+    found = {}
+    for protocol in PROTOCOLS[job.part]:
         folds = protocol_folds(protocol, words, subjects)
-        scores = cross_validate(method(seed), data.signals, words, folds, subjects=subjects, align=align)
-        found.append(float(np.mean(list(subject_accuracy(scores).values()))))
-    return found
+        scores = cross_validate(classifier(job), data.signals, words, folds, subjects=subjects, align=job.method != POWER)
+        found[protocol] = float(np.mean(list(subject_accuracy(scores).values())))
+    return {**job._asdict(), "trials": len(data), "accuracies": found, "seconds": time.process_time() - start}
 
 
-def recording(*, seeds: int, epochs: int) -> Table:
-    """The open recording."""
-    steps = {"band_hz": [8.0, 32.0], "sample_rate": RATE}
-    channels = ("Channel 1", "Channel 2", "Channel 3")
+def classifier(job: Job) -> Any:
+    """The method of a job, not yet fitted."""
+    epochs = SIZES[job.size][job.part]["epochs"]
+    if job.method in NETWORKS:
+        plain: dict[str, Any] = {"names": CHANNELS[job.part], "sample_rate": RATE, "epochs": epochs, "pool": 64}
+        return MVCNetClassifier(**plain | NETWORKS[job.method], seed=job.seed)
+    made = {
+        POWER: LogBandPower(),
+        "EEGNet": EEGNet(job.seed, epochs),
+        "random IFNet, probe": FrozenIFNet(job.seed),
+        "SimCLR on IFNet, probe": FrozenIFNet(job.seed, 2 * epochs),
+    }
+    return made[job.method]
+
+
+def trials(part: str, size: str) -> EpochSet:
+    """The open recording, or simulated subjects."""
+    if part == "simulated":
+        count = SIZES[size][part]["subjects"]
+        options: dict[str, Any] = {"duration_s": 2.0, "sample_rate": RATE, "names": ELECTRODES, "desynchronisation": 0.3, "seed": 0}
+        return simulate_motor_imagery(count, 40, **options)
     data, _ = load(
         "biosig-motor-imagery",
-        channels=channels,
-        preparation=steps,
+        channels=("Channel 1", "Channel 2", "Channel 3"),
+        preparation={"band_hz": [8.0, 32.0], "sample_rate": RATE},
         events={"769": "left", "770": "right"},
         start_s=0.5,
         window_s=3.5,
@@ -176,59 +208,53 @@ def recording(*, seeds: int, epochs: int) -> Table:
         in_memory=True,
     )
     assert isinstance(data, EpochSet)
-    methods: dict[str, tuple[Method, int, bool]] = {"log band power + LDA": (lambda _: LogBandPower(), 1, False)}
-    methods["EEGNet"] = (lambda seed: EEGNet(seed, epochs), seeds, True)
-    methods |= {name: (make, seeds, True) for name, make in networks(("C3", "Cz", "C4"), epochs, ablations=False).items()}
-    methods["random IFNet, probe"] = (lambda seed: FrozenIFNet(seed), seeds, True)
-    methods["SimCLR on IFNet, probe"] = (lambda seed: FrozenIFNet(seed, 2 * epochs), seeds, True)
-    rows: list[list[Any]] = []
-    for name, (make, runs, align) in methods.items():
-        start = time.monotonic()
-        co, cv = (accuracies(make, data, protocol, runs, align=align) for protocol in ("co", "cv"))
-        total = len(data)
-        interval = wilson_interval(round(float(np.mean(cv)) * total), total)
-        shown = [mean_interval(values) if runs > 1 else f"{values[0]:.3f}" for values in (co, cv)]
-        rows.append([name, *shown, f"[{interval.low:.2f}, {interval.high:.2f}]", runs, f"{time.monotonic() - start:.0f} s"])
-    columns = ["", "CO: 8 trials", "CV: 40 trials", "CV, 95 % of 40 trials", "seeds", "time"]
-    return Table(f"One subject, 40 trials, {epochs} epochs", columns, rows, "Mean ± deviation over seeds; chance is 0.5.")
+    return data
 
 
-def simulated(*, subjects: int, trials: int, seeds: int, epochs: int, depth: float = 0.3) -> Table:
-    """Simulated imagery with the ablations."""
-    data = simulate_motor_imagery(
-        subjects, trials, duration_s=2.0, sample_rate=RATE, names=ELECTRODES, desynchronisation=depth, seed=0
-    )
-    rows: list[list[Any]] = []
+def table(part: str, size: str, results: dict[Job, dict[str, Any]]) -> Table:
+    """A row a method: mean and deviation over seeds."""
     found: dict[str, dict[str, list[float]]] = {}
-    for name, make in networks(ELECTRODES, epochs, ablations=True).items():
-        found[name] = {protocol: accuracies(make, data, protocol, seeds, align=True) for protocol in ("co", "loso")}
-    for name, values in found.items():
-        row: list[Any] = [name]
-        for protocol in ("co", "loso"):
-            difference = paired_difference(values[protocol], found["MVCNet"][protocol])
-            row += [mean_interval(values[protocol]), Difference(difference) if name != "MVCNet" and seeds > 1 else ""]
+    for job, result in results.items():
+        for protocol, value in result["accuracies"].items():
+            found.setdefault(job.method, {}).setdefault(protocol, []).append(value)
+    total = next(iter(results.values()))["trials"]
+    rows: list[list[Any]] = []
+    for method, values in found.items():
+        row: list[Any] = [method, *map(mean_interval, values.values())]
+        if part == "recording":
+            interval = wilson_interval(round(float(np.mean(values["cv"])) * total), total)
+            row.append(f"[{interval.low:.2f}, {interval.high:.2f}]")
+        else:
+            paired = method not in ("MVCNet", POWER) and len(values["loso"]) > 1
+            row.append(Difference(paired_difference(values["loso"], found["MVCNet"]["loso"])) if paired else "")
         rows.append(row)
-    power = [accuracies(lambda _: LogBandPower(), data, protocol, 1, align=False)[0] for protocol in ("co", "loso")]
-    rows.append(["log band power + LDA", f"{power[0]:.3f}", "", f"{power[1]:.3f}", ""])
-    title = f"Simulated: {subjects} subjects, {trials} trials each, desynchronisation {depth:g}, {epochs} epochs, {seeds} seeds"
-    columns = ["", "CO", "CO - MVCNet", "LOSO", "LOSO - MVCNet"]
-    return Table(title, columns, rows, "Mean over subjects; ± is over seeds; chance is 0.5.")
+    about = ", ".join(f"{value} {name}" for name, value in SIZES[size][part].items())
+    last = f"CV, 95 % of {total} trials" if part == "recording" else "LOSO - MVCNet"
+    columns = ["", *(protocol.upper() for protocol in PROTOCOLS[part]), last]
+    return Table(f"{part}: {total} trials, {about}", columns, rows, "Mean ± deviation over seeds; chance is 0.5.")
 
 
-def main(*, quick: bool, parts: list[str]) -> None:
-    """Print the tables."""
+def main() -> None:
+    """Parse, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", choices=(*METHODS, []), help="recording, simulated; both by default")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quick", action="store_true")
+    size.add_argument("--full", action="store_true")
+    parser.add_argument("--seeds", type=int, help="how many (default 1 or 3)")
+    parser.add_argument(
+        "--store", type=Path, default=Path("benchmarks/runs-motor_imagery.jsonl"), help="where finished runs are kept"
+    )
+    parser.add_argument("--workers", type=int, default=2, help="runs side by side")
+    options = parser.parse_args()
+    seeds, chosen = options.seeds or (3 if options.full else 1), "full" if options.full else "quick"
     console = Console(width=140)
-    if "recording" in parts:
-        console.print(terminal_table(recording(seeds=2 if quick else 5, epochs=30 if quick else 100)))
-    if "simulated" in parts:
-        few, many = {"subjects": 2, "trials": 40}, {"subjects": 4, "trials": 40}
-        console.print(terminal_table(simulated(**(few if quick else many), seeds=2 if quick else 5, epochs=20 if quick else 50)))
+    for part in options.parts or METHODS:
+        jobs = [Job(part, method, seed, chosen) for method in METHODS[part] for seed in range(1 if method == POWER else seeds)]
+        results = run_stored(jobs, run_job, options.store, workers=options.workers)
+        console.print(terminal_table(table(part, chosen, results)))
+        console.print(f"{sum(result['seconds'] for result in results.values()) / 3600:.2f} core hours")
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", help="recording, simulated; both by default")
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--full", action="store_true")
-    options = parser.parse_args()
-    main(quick=not options.full, parts=options.parts or ["recording", "simulated"])
+    main()
