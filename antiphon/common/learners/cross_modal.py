@@ -6,25 +6,22 @@ from collections.abc import Sequence
 from typing import Any, Literal
 from zlib import crc32
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
 from antiphon.common.data.batch import PairedBatch, SignalBatch, View, context_rows
 from antiphon.common.encoder import Encoder
 from antiphon.common.grad_cache import BatchNorms, batch_norms, cached_loss
-from antiphon.common.learners.joint_embedding import Views, similarity_means
+from antiphon.common.learners.base import Batch, ViewLearner, Views, similarity_means
 from antiphon.common.objectives.base import Objective, ViewOutputs
 from antiphon.common.optim import OptimizerSettings
-from antiphon.common.random import KeyedRandom, seeded_scope
 from antiphon.common.text.prompts import PromptSet
 from antiphon.common.two_towers import SignalSide, TextSide, TwoTowers
 
-Batch = SignalBatch | PairedBatch
 GroupBy = Literal["group", "text"]
 
 
-class CrossModal(pl.LightningModule):
+class CrossModal(ViewLearner):
     """Trains two sides by `objective`: signals and their texts, or the signals of both halves of a `PairedBatch`.
 
     `first` sees the signals of a batch, or of the first half of a pair; `second` the batch's texts, or the second half. `views`
@@ -52,7 +49,7 @@ class CrossModal(pl.LightningModule):
         steps: int = 1,
         seed: int = 0,
     ) -> None:
-        super().__init__()
+        super().__init__(objective, optimizer=optimizer, chunk_size=chunk_size, batch_norm=batch_norm, steps=steps, seed=seed)
         if set(objective.needs) != {"projections"}:
             raise ValueError(
                 f"{type(objective).__name__} reads {', '.join(objective.needs)}; two towers have projections: use clip"
@@ -61,17 +58,9 @@ class CrossModal(pl.LightningModule):
             raise ValueError(f"the sides are projected to {first.out_dim} and {second.out_dim} dimensions: set both to one out_dim")
         if group_by not in ("group", "text"):
             raise ValueError(f"group_by is {group_by!r}: use group or text")
-        if chunk_size is not None and chunk_size < 1:
-            raise ValueError(f"chunk_size is {chunk_size}: use the number of examples to encode at a time, or null for all")
-        self.first, self.second, self.objective = first, second, objective
+        self.first, self.second = first, second
         self.views = views
         self.group_by = group_by
-        self.settings = optimizer or OptimizerSettings()
-        self.chunk_size = chunk_size
-        self.batch_norm: BatchNorms = batch_norm
-        self.steps = steps
-        self.seed = seed
-        self.metrics: dict[str, Tensor] = {}  # of the last step, for the progress bar and the loggers
 
     @property
     def encoder(self) -> Encoder:
@@ -108,10 +97,6 @@ class CrossModal(pl.LightningModule):
             raise ValueError(f"the first modality is one side of a pair, but views makes {len(views)} of it: set views.views=1")
         return views
 
-    def randomness(self, batch: Batch) -> KeyedRandom:
-        """The keyed streams of a batch."""
-        return KeyedRandom.for_examples(self.seed, batch.epoch, batch.index, step=batch.step)
-
     def outputs(self, batch: Batch, views: Sequence[View]) -> ViewOutputs:
         """Both sides' projections, and whatever else the objective needs."""
         return self._finish(batch, views, self._encode(batch, views, slice(None)))
@@ -140,19 +125,7 @@ class CrossModal(pl.LightningModule):
             random=self.randomness(batch).fold("objective"),
         )
 
-    def training_step(self, batch: Batch, _: int = 0) -> Tensor:
-        """The loss of a batch."""
-        with seeded_scope(self.seed, batch.step, self.global_rank):
-            views = self.make_views(batch)
-            chunked = self.chunk_size is not None
-            loss = self._chunked_loss(batch, views) if chunked else self._loss(self.outputs(batch, views))
-        if not torch.isfinite(loss):
-            raise FloatingPointError(
-                f"the loss is {loss.item()} at step {batch.step}: lower optimizer.lr, or check the data for infinite values"
-            )
-        return loss
-
-    def _loss(self, outputs: ViewOutputs) -> Tensor:
+    def _loss(self, batch: Batch, outputs: ViewOutputs) -> Tensor:
         loss: Tensor = self.objective(outputs)
         self.metrics = {"loss": loss.detach(), **similarity_means(outputs)}
         scale: Any = getattr(self.objective, "scale", None)
@@ -161,7 +134,6 @@ class CrossModal(pl.LightningModule):
         return loss
 
     def _chunked_loss(self, batch: Batch, views: Sequence[View]) -> Tensor:
-        size = self.chunk_size or len(batch)
         towers = nn.ModuleList(side.tower for side in (self.first, self.second) if side.learns)
 
         def encode(rows: slice) -> list[Tensor]:
@@ -171,16 +143,11 @@ class CrossModal(pl.LightningModule):
         rest = (self.first.projection, self.second.projection, self.objective)
         return cached_loss(
             encode,
-            [slice(start, start + size) for start in range(0, len(batch), size)],
-            lambda features: self._loss(self._finish(batch, views, features)),
+            self._chunks(len(batch)),
+            lambda features: self._loss(batch, self._finish(batch, views, features)),
             encoder_parameters=towers.parameters(),
             loss_parameters=[parameter for module in rest for parameter in module.parameters()],
         )
-
-    def optimizer_step(self, *arguments: Any, **options: Any) -> None:
-        """Update, and bring the objective's scale between its bounds; here, so that a checkpoint after this step holds both."""
-        super().optimizer_step(*arguments, **options)
-        self.objective.after_update()
 
     def configure_optimizers(self) -> Any:
         """The optimiser of all that learns, each tower at its share of the rate, with its schedule by step."""

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 
 from antiphon.common.data.batch import SignalBatch, View, context_rows
 from antiphon.common.distributed import mean_over_ranks
 from antiphon.common.encoder import Encoder
 from antiphon.common.grad_cache import BatchNorms, batch_norms, cached_loss
+from antiphon.common.learners.base import ViewLearner, Views, similarity_means
 from antiphon.common.momentum import AveragedWeights, MomentumTwin
 from antiphon.common.objectives.base import Objective, ViewOutputs
 from antiphon.common.optim import OptimizerSettings
 from antiphon.common.pair_mining import BadPairMining
-from antiphon.common.random import KeyedRandom, seeded_scope
 
-Views = Callable[[Tensor, Tensor, KeyedRandom], Sequence[View]]
 Encoded = dict[str, Tensor]
 PROJECTED = {"projections", "predictions", "targets"}  # what needs the head
 POOLED = {"embeddings"} | PROJECTED  # what needs one vector an example
 
 
-class JointEmbedding(pl.LightningModule):
+class JointEmbedding(ViewLearner):
     """Trains `encoder` by `objective` on `views` of each batch.
 
     `views` maps standardised signals (B, C, T), lengths (B,) and keyed randomness to views; `head` maps embeddings to projections
@@ -59,7 +56,7 @@ class JointEmbedding(pl.LightningModule):
         steps: int = 1,
         seed: int = 0,
     ) -> None:
-        super().__init__()
+        super().__init__(objective, optimizer=optimizer, chunk_size=chunk_size, batch_norm=batch_norm, steps=steps, seed=seed)
         needs = objective.needs
         if "predictions" in needs and predictor is None:
             raise ValueError(f"{type(objective).__name__} needs a predictor after the head: add predictor=mlp")
@@ -67,24 +64,15 @@ class JointEmbedding(pl.LightningModule):
             raise ValueError(f"{type(objective).__name__} uses no targets, so the twin would do nothing: leave it out with ~twin")
         if save_twin and (twin is None or averaging is not None):
             raise ValueError("save_twin needs a twin and no averaging: use an objective with a twin, such as dino or moco")
-        if chunk_size is not None and chunk_size < 1:
-            raise ValueError(f"chunk_size is {chunk_size}: use the number of examples to encode at a time, or null for all")
         self.encoder = encoder
         # A head that is not used would wait for gradients in vain.
         self.head = nn.Identity() if head is None or PROJECTED.isdisjoint(needs) else head
         self.predictor = predictor if "predictions" in needs else None
         self.twin = twin
-        self.objective = objective
         self.averaging = averaging
         self.save_twin = save_twin
         self.pair_mining = pair_mining
         self.views = views
-        self.settings = optimizer or OptimizerSettings()
-        self.chunk_size = chunk_size
-        self.batch_norm: BatchNorms = batch_norm
-        self.steps = steps
-        self.seed = seed
-        self.metrics: dict[str, Tensor] = {}  # of the last step, for the progress bar and the loggers
 
     @property
     def trained_encoder(self) -> Encoder:
@@ -99,10 +87,6 @@ class JointEmbedding(pl.LightningModule):
         """The views of a batch, in the encoder's standardised units; in full precision, whatever the network runs in."""
         with torch.autocast(batch.signals.device.type, enabled=False):
             return self.views(self.encoder.standardize(batch.signals), batch.lengths, self.randomness(batch))
-
-    def randomness(self, batch: SignalBatch) -> KeyedRandom:
-        """The keyed streams of a batch."""
-        return KeyedRandom.for_examples(self.seed, batch.epoch, batch.index, step=batch.step)
 
     def outputs(self, batch: SignalBatch, views: Sequence[View]) -> ViewOutputs:
         """Run encoder and head on every view, and whatever else the objective needs."""
@@ -159,23 +143,6 @@ class JointEmbedding(pl.LightningModule):
 
         return [self.twin.head(torch.cat([embeddings(view, rows) for rows in chunks])) for view in views]
 
-    def _chunks(self, examples: int) -> list[slice]:
-        size = self.chunk_size or examples
-        return [slice(start, start + size) for start in range(0, examples, size)]
-
-    def training_step(self, batch: SignalBatch, _: int = 0) -> Tensor:
-        """The loss of a batch."""
-        with seeded_scope(self.seed, batch.step, self.global_rank):
-            views = self.make_views(batch)
-            chunked = self.chunk_size is not None
-            loss = self._chunked_loss(batch, views) if chunked else self._loss(batch, self.outputs(batch, views))
-        if not torch.isfinite(loss):
-            raise FloatingPointError(
-                f"the loss is {loss.item()} at step {batch.step}: lower optimizer.lr, raise the temperature, or check the data for "
-                "infinite values"
-            )
-        return loss
-
     def _loss(self, batch: SignalBatch, outputs: ViewOutputs) -> Tensor:
         if self.pair_mining is None:
             loss = self.objective(outputs)
@@ -210,17 +177,12 @@ class JointEmbedding(pl.LightningModule):
             loss_parameters=[parameter for module in modules for parameter in module.parameters()],
         )
 
-    def optimizer_step(self, *arguments: Any, **options: Any) -> None:
-        """Update, and let all that follows the weights follow; here, so that a checkpoint after this step holds both."""
-        super().optimizer_step(*arguments, **options)
-        self.after_update()
-
     def after_update(self) -> None:
         """What has to happen after every update: constraints of the objective and the predictor, the twin, the average."""
-        for module in (self.objective, self.predictor):
-            constrain = getattr(module, "after_update", None)
-            if constrain is not None:
-                constrain()
+        super().after_update()
+        constrain = getattr(self.predictor, "after_update", None)
+        if constrain is not None:
+            constrain()
         if self.twin is not None:
             self.twin.follow(self.encoder, self.head)
         if self.averaging is not None:
@@ -239,14 +201,3 @@ def _as_encoder(module: nn.Module) -> Encoder:
     if not isinstance(module, Encoder):
         raise TypeError(f"expected a copy of the encoder, got {type(module).__name__}")
     return module
-
-
-@torch.no_grad()
-def similarity_means(outputs: ViewOutputs) -> dict[str, Tensor]:
-    """Mean cosine of the two views of an example, and of views of different examples."""
-    sides = outputs.projections or outputs.embeddings or [frames.mean(dim=1) for frames in outputs.frames]
-    if len(sides) < 2 or len(sides[0]) < 2:
-        return {}
-    cosines = normalize(sides[0].detach().float(), dim=-1) @ normalize(sides[1].detach().float(), dim=-1).T
-    positive, count = cosines.diagonal().sum(), len(cosines)
-    return {"positive_similarity": positive / count, "negative_similarity": (cosines.sum() - positive) / (count * (count - 1))}

@@ -13,7 +13,15 @@ from antiphon.common.data.batch import SignalBatch, View
 from antiphon.common.heads import ProjectionHead
 from antiphon.common.learners.joint_embedding import JointEmbedding
 from antiphon.common.momentum import MomentumTwin
-from antiphon.common.objectives import Hierarchical, Objective, PairObjective, StageSoftContrast, ViewOutputs, nt_xent
+from antiphon.common.objectives import (
+    DirectPredictor,
+    Hierarchical,
+    Objective,
+    PairObjective,
+    StageSoftContrast,
+    ViewOutputs,
+    nt_xent,
+)
 from antiphon.common.random import KeyedRandom
 from antiphon.domains.time_series.augmentations import Jitter, OverlappingCrops, Scaling
 
@@ -163,3 +171,12 @@ def test_the_twin_may_be_what_is_saved() -> None:
     assert module.trained_encoder is twin.encoder
     with pytest.raises(ValueError, match="save_twin needs a twin"):
         learner(PairObjective(nt_xent), save_twin=True)
+
+
+def test_a_direct_predictor_follows_every_update() -> None:
+    """Whoever trains with the learner alone, without Lightning, calls `after_update`; Lightning's step does so itself."""
+    predictor = DirectPredictor(4)
+    method = learner(Towards(), predictor=predictor)
+    gradients(method)
+    method.after_update()
+    assert predictor.updates == 1 and not torch.equal(predictor.weight, torch.eye(4))
