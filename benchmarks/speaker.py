@@ -60,6 +60,8 @@ METHODS: dict[str, Recipe] = {
     "AM 0.1, one side": ("simclr_am", (f"{NT_XENT}0.1", "+objective.symmetric=false")),
     "AM 0.1, no augmentation": ("simclr_am", (f"{NT_XENT}0.1", "views.augmentation.strategy=none")),
     "AM 0.1, bands scaled": ("simclr_am", (f"{NT_XENT}0.1", "encoder.scaling=bands")),
+    "MoCo, AM 0.1": ("moco_am", ("objective.queue_size=4096",)),
+    "DINO": ("dino", ("views.crop_s=[0.6,0.6,0.4,0.4]", "head.out_dim=1024")),
     "supervised AAM": ("supervised_aam", ()),
 }
 QUICK = ("SimCLR", "SimCLR, AM 0.1", "supervised AAM")
