@@ -25,16 +25,17 @@ def recipes(options: Namespace) -> None:
         console.print(f"[bold]{escape(name)}[/]  {escape(about['title'])}", highlight=False)
         for key in ("paper", "data", "published", "measured"):
             console.print(Padding(f"[dim]{key}[/]  {escape(about[key])}", (0, 0, 0, 4)), highlight=False)
-    console.print("\nRun one: antiphon pretrain RECIPE data.name=NAME", highlight=False)
+    series = options.recipe is not None and options.recipe.startswith("time_series/")
+    what = (
+        "data.name=NAME" if series else "data.root=FOLDER" if options.recipe else "data.root=FOLDER (time series: data.name=NAME)"
+    )
+    console.print(f"\nRun one: antiphon pretrain {options.recipe or 'RECIPE'} {what}", highlight=False)
 
 
 def pretrain(options: Namespace) -> None:
     """Run a recipe, or continue a run."""
-    from antiphon.common.distributed import is_first_process
-    from antiphon.common.learners.training import Interrupted
-    from antiphon.run.config import compose
+    from antiphon.run.config import compose, list_recipes
     from antiphon.run.folder import RunFolder
-    from antiphon.run.pretrain import pretrain as run
 
     if (Path(options.recipe) / "config.yaml").is_file():
         if not options.resume:
@@ -42,8 +43,20 @@ def pretrain(options: Namespace) -> None:
         if options.overrides:
             raise ValueError(f"a run continues as it was started, so no overrides please, got {' '.join(options.overrides)}")
         config = {**RunFolder(Path(options.recipe)).config(), "run_dir": options.recipe}
+    elif Path(options.recipe).is_dir():
+        raise ValueError(f"{options.recipe} is no run folder: it holds no config.yaml (a run is what `antiphon pretrain` writes)")
     else:
+        if options.resume and options.recipe not in list_recipes():
+            raise ValueError(f"{options.recipe} is neither a run folder nor a recipe, so there is nothing to resume")
         config = compose(options.recipe, options.overrides)
+
+    from antiphon.common.distributed import is_first_process  # torch, after mistakes that need none of it
+    from antiphon.common.learners.training import Interrupted
+    from antiphon.run.pretrain import pretrain as run
+
+    folder = RunFolder(Path(config["run_dir"]))
+    if options.resume and folder.path.is_dir() and not any(folder.path.rglob("last.ckpt")):
+        console.print(f"{folder.path} holds no checkpoint yet: it begins with the first step", highlight=False)
     try:
         folder = run(config, resume=options.resume)
     except KeyboardInterrupt as stopped:

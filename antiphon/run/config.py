@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -28,12 +29,20 @@ def list_recipes() -> dict[str, dict[str, Any]]:
 def compose(recipe: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """The config of `recipe` with Hydra `overrides` ("data.name=OSULeaf", "objective=dcl"), resolved to plain containers.
 
-    Raises ValueError for an unknown recipe or an override that does not fit.
+    Raises ValueError for an unknown recipe, and for an override that does not fit or sets what nothing reads.
     """
     known = list_recipes()
     if recipe not in known:
-        close = difflib.get_close_matches(recipe, known, n=1, cutoff=0.5)
-        raise ValueError(f"unknown recipe {recipe!r}: {f'did you mean {close[0]}? ' if close else ''}`antiphon recipes` lists them")
+        raise ValueError(f"unknown recipe {recipe!r}: {_did_you_mean(recipe, known)}`antiphon recipes` lists them")
+    try:
+        config = _compose(recipe, overrides)
+    except ValueError as error:
+        raise ValueError(_explained(recipe, error)) from error
+    _check(config)
+    return config
+
+
+def _compose(recipe: str, overrides: Sequence[str]) -> dict[str, Any]:
     from hydra import compose as hydra_compose
     from hydra import initialize_config_module
     from hydra.core.global_hydra import GlobalHydra
@@ -48,8 +57,7 @@ def compose(recipe: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
             config = hydra_compose("pretrain", overrides=[f"recipe={recipe}", *overrides])
             plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except (HydraException, OmegaConfBaseException, ValueError) as error:  # Hydra raises plain ones, too
-        hint = " To leave a part out, write ~name instead of name=null." if "Got NoneType" in str(error) else ""
-        raise ValueError(f"the config of {recipe} does not compose: {' '.join(str(error).split())}{hint}") from error
+        raise ValueError(" ".join(str(error).split())) from error
     finally:
         GlobalHydra.instance().clear()
         if previous is not None:
@@ -57,6 +65,66 @@ def compose(recipe: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
     if not isinstance(plain, dict):
         raise TypeError("the primary config must be a mapping")
     return {str(key): value for key, value in plain.items()}
+
+
+def _explained(recipe: str, error: ValueError) -> str:
+    """Hydra's message, or where it is about a wrong name, what might have been meant."""
+    text = str(error)
+    setting = re.search(r"Could not override '([\w./]+)'", text)
+    if setting:
+        known = flat(_compose(recipe, []))
+        return (
+            f"{recipe} has no setting {setting[1]}: {_did_you_mean(setting[1], known)}What a part takes but its config does not "
+            f"list is added with a plus: +{setting[1]}=..."
+        )
+    part = re.search(r"Could not find '([\w./]+)'", text)
+    if part:
+        group, _, name = part[1].partition("/")
+        names = [found for found, _ in _walk(files("antiphon.configs") / group)] if group in _groups() else []
+        return f"there is no {group} {name!r}: {_did_you_mean(name, names)}there are {', '.join(names) or 'none'}"
+    hint = " To leave a part out, write ~name instead of name=null." if "Got NoneType" in text else ""
+    return f"the config of {recipe} does not compose: {text}{hint}"
+
+
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"did you mean {close[0]}? " if close else ""
+
+
+def _groups() -> list[str]:
+    return [entry.name for entry in (files("antiphon.configs")).iterdir() if entry.is_dir()]
+
+
+def _check(config: Mapping[str, Any]) -> None:
+    """Refuse what nothing would read, and numbers that are none, before any data are opened.
+
+    Raises:
+        ValueError: an unknown section, an unknown setting of training or monitor, or a wrong type there.
+    """
+    primary = yaml.safe_load((files("antiphon.configs") / "pretrain.yaml").read_text())
+    sections = {*primary, *_groups(), "about"} - {"defaults"}
+    for name in config:
+        if name not in sections:
+            raise ValueError(f"nothing reads {name}: {_did_you_mean(name, sections)}sections are {', '.join(sorted(sections))}")
+    for section in ("training", "learner", "monitor"):
+        for name in config.get(section) or {}:
+            if name not in primary[section]:
+                raise ValueError(f"nothing reads {section}.{name}: {_did_you_mean(name, primary[section])}".rstrip(" :"))
+    for section, names in {"training": ("batch_size", "steps", "epochs", "log_every", "checkpoint_every"), "": ("seed",)}.items():
+        for name in names:
+            value = (config[section] if section else config)[name]
+            optional = name in ("steps", "epochs")
+            if not (optional and value is None) and (not isinstance(value, int) or isinstance(value, bool)):
+                raise ValueError(f"{f'{section}.' if section else ''}{name} is {value!r}: give a whole number")
+
+
+def flat(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested settings by their dotted names."""
+    if not isinstance(config, Mapping):
+        return {prefix: config}
+    return {
+        name: value for key, item in config.items() for name, value in flat(item, f"{prefix}.{key}" if prefix else str(key)).items()
+    }
 
 
 def parameters(node: Mapping[str, Any]) -> list[str]:

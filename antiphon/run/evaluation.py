@@ -32,12 +32,12 @@ def evaluate(
     """Rows of metrics: random encoders of the same architecture (`evaluation.random_seeds`), then the pretrained one.
 
     A `classifier` that was trained beside the encoder goes to an evaluation that takes one; a `model` of two towers, and random
-    ones like it, stand in the place of encoders where an evaluation takes a `model`. Without a test set or labels there is nothing
-    to measure, and the list is empty.
+    ones like it, stand in the place of encoders where an evaluation takes a `model`. Without an evaluation, a test set or labels
+    there is nothing to measure, and the list is empty.
     """
-    settings = dict(config["evaluation"])
+    settings = dict(config.get("evaluation") or {})
     random_seeds = settings.pop("random_seeds", [0, 1, 2])
-    if test is None or (settings.pop("needs_labels", True) and (train.labels is None or test.labels is None)):
+    if not settings or test is None or (settings.pop("needs_labels", True) and (train.labels is None or test.labels is None)):
         return []
     wanted = parameters(settings)
     if "model" in wanted and model is None:

@@ -12,6 +12,8 @@ from typing import Any
 
 import yaml
 
+from antiphon.run.config import flat
+
 
 def config_hash(config: dict[str, Any]) -> str:
     """Eight hexadecimal digits that name a config, so that figures can be traced to it; where it was written does not count."""
@@ -76,23 +78,35 @@ class RunFolder:
         """Whether it was trained and measured to the end."""
         return (self.path / "results.json").is_file()
 
-    def start(self, config: dict[str, Any], *, resume: bool, overwrite: bool) -> None:
-        """Make the folder and write config.yaml; a folder that holds another run is never touched unless told so.
+    def check(self, config: dict[str, Any], *, resume: bool, overwrite: bool) -> None:
+        """Whether a run with `config` may begin, or go on, here; nothing is touched.
 
-        Raises ValueError if it is taken, or if `resume` is asked for with another config.
+        Raises ValueError if the folder holds another run or somebody's files, cannot be written, or if `resume` is asked for with
+        another config.
         """
-        if overwrite and not resume and self.path.exists():
-            if any(self.path.iterdir()) and not (self.path / "config.yaml").is_file():
+        there = self.path.is_dir() and any(self.path.iterdir())
+        if overwrite and not resume:
+            if there and not (self.path / "config.yaml").is_file():
                 raise ValueError(f"{self.path} is not a run folder (no config.yaml): overwrite=true would delete somebody's files")
-            shutil.rmtree(self.path)
-        taken = self.path.exists() and any(self.path.iterdir())
-        if taken and not resume and not self._failed_at_once():
+        elif there and not resume and not self._failed_at_once():
             raise ValueError(f"{self.path} already holds a run: continue it with --resume, or give run_dir=... or overwrite=true")
-        if taken and resume and config_hash(self.config()) != config_hash(config):
+        elif there and resume and config_hash(self.config()) != config_hash(config):
             raise ValueError(
                 f"{self.path} was started with other settings ({_difference(self.config(), config)}): resume it as it was"
             )
-        self.path.mkdir(parents=True, exist_ok=True)
+        nearest = next(place for place in (self.path, *self.path.absolute().parents) if place.exists())
+        if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+            raise ValueError(f"{self.path} cannot be made, {nearest} is no folder that may be written: give run_dir=...")
+
+    def start(self, config: dict[str, Any], *, resume: bool, overwrite: bool) -> None:
+        """Make the folder and write config.yaml; a folder that holds another run is never touched unless told so (`check`)."""
+        self.check(config, resume=resume, overwrite=overwrite)
+        if overwrite and not resume and self.path.exists():
+            shutil.rmtree(self.path)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(f"{self.path} cannot be made ({error.strerror}): give another run_dir=...") from error
         write_text(self.path / "config.yaml", yaml.safe_dump(config, sort_keys=False))
 
     def _failed_at_once(self) -> bool:
@@ -125,17 +139,7 @@ class RunFolder:
         write_text(self.path / "results.json", json.dumps(results, indent=2) + "\n")
 
 
-def _flat(config: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(config, dict):
-        return {prefix: config}
-    return {
-        name: value
-        for key, item in config.items()
-        for name, value in _flat(item, f"{prefix}.{key}" if prefix else str(key)).items()
-    }
-
-
 def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
-    before, after = _flat(old), _flat(new)
+    before, after = flat(old), flat(new)
     names = [name for name in sorted({*before, *after}) if before.get(name) != after.get(name) and name.split(".")[0] != "run_dir"]
     return "; ".join(f"{name} was {before.get(name)}, now {after.get(name)}" for name in names[:3])

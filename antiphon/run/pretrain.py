@@ -29,6 +29,8 @@ def pretrain(config: dict[str, Any], *, resume: bool = False) -> RunFolder:
     """
     folder = RunFolder(Path(config["run_dir"]))
     seeds = config["seeds"]
+    if is_first_process():
+        folder.check(config, resume=resume, overwrite=config["overwrite"])
     data = load_data(config)  # before anything is written
     if is_first_process():
         folder.start(config, resume=resume, overwrite=config["overwrite"])
@@ -40,8 +42,9 @@ def pretrain(config: dict[str, Any], *, resume: bool = False) -> RunFolder:
     for seed in seeds or []:
         part = RunFolder(folder.path / f"seed-{seed}")
         if not (resume and part.complete):
-            evaluation = {**config["evaluation"], "random_seeds": [seed]}  # so that random and pretrained encoders pair up
-            single = {**config, "evaluation": evaluation, "seed": seed, "seeds": None, "run_dir": str(part.path)}
+            single = {**config, "seed": seed, "seeds": None, "run_dir": str(part.path)}
+            if config.get("evaluation"):  # so that random and pretrained encoders pair up
+                single["evaluation"] = {**config["evaluation"], "random_seeds": [seed]}
             if is_first_process():
                 part.start(single, resume=resume, overwrite=False)
             pretrain_seed(single, part, data, resume=resume)
@@ -82,7 +85,7 @@ def pretrain_seed(config: dict[str, Any], folder: RunFolder, data: tuple[Any, An
     source = training_set(config, data[0])
     learner, steps = build_learner(config, source, seed=seed)
     settings = _settings(config, steps, progress=training["progress"])
-    monitor = Monitor(source, steps=steps, seed=seed, **config["monitor"])
+    monitor = Monitor(source, steps=steps, seed=seed, **_looks(config, steps))
     logger = dict(config["logger"] or {})
     if "save_dir" in logger:
         logger["save_dir"] = str(folder.path)
@@ -99,6 +102,12 @@ def pretrain_seed(config: dict[str, Any], folder: RunFolder, data: tuple[Any, An
     if first:
         write_text(folder.path / "monitor.json", json.dumps([snapshot.to_dict() for snapshot in monitor.history]))
         _save_and_evaluate(config, folder, learner, data, steps=steps, seconds=time.monotonic() - start)
+
+
+def _looks(config: dict[str, Any], steps: int) -> dict[str, int]:
+    """The monitor of the config, less where a short run would be mostly looks: five steps to each, of four batches at most."""
+    wanted, batch = config.get("monitor") or {"times": 0, "examples": 0}, config["training"]["batch_size"]
+    return {"times": min(wanted["times"], max(1, steps // 5)), "examples": min(wanted["examples"], 4 * batch)}
 
 
 def _save_and_evaluate(

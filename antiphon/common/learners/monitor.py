@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -58,6 +59,7 @@ class Monitor(pl.Callback):
         rows = shuffled(len(source), seed, epoch=-1)[:examples].numpy()
         self.source, self.rows = source, np.sort(rows)
         self.moments = {round(moment) for moment in np.linspace(0, steps, times + 1)} if times else set()
+        self.seconds = 0.0  # spent on looking, which is no training
         self.history: list[Snapshot] = []
         self.reference: Tensor | None = None  # embeddings before training, which a collapse is measured against
 
@@ -76,10 +78,12 @@ class Monitor(pl.Callback):
     def _look(self, trainer: pl.Trainer, pl_module: pl.LightningModule, step: int) -> None:
         if not isinstance(pl_module, JointEmbedding | CrossModal):
             raise TypeError(f"Monitor watches a JointEmbedding or a CrossModal, got {type(pl_module).__name__}")
+        start = time.monotonic()
         snapshot, embeddings = take_snapshot(pl_module, self.source.batch(self.rows), step, reference=self.reference)
         reference = self.reference
         self.reference = embeddings if reference is None else reference
         self.history.append(snapshot)
+        self.seconds += time.monotonic() - start
         for logger in trainer.loggers:
             logger.log_metrics(snapshot.metrics, step=step)
         trained = reference is not None  # what is untrained may look collapsed, but did not collapse

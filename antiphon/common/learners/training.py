@@ -133,7 +133,7 @@ class _Recorder(pl.Callback):
         self.done = done
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.first, self.started = self.done, time.monotonic()
+        self.first, self.started = self.done, time.monotonic() - _seconds_of_looks(trainer)
         if self.settings.progress and trainer.is_global_zero:
             columns = (TextColumn("{task.description}"), BarColumn(None), MofNCompleteColumn(), TimeRemainingColumn())
             self.progress = Progress(*columns, TextColumn("{task.fields[state]}"), console=Console(stderr=True))
@@ -154,7 +154,8 @@ class _Recorder(pl.Callback):
         metrics = {name: float(value) for name, value in pl_module.metrics.items()}
         # The loss is that of all ranks. The rest is this rank's: one with a single example has no similarities to share.
         metrics["loss"] = float(trainer.strategy.reduce(pl_module.metrics["loss"].clone(), reduce_op="mean"))
-        rate = (self.done - self.first) / max(1e-9, time.monotonic() - self.started)
+        seconds = time.monotonic() - self.started - _seconds_of_looks(trainer)
+        rate = (self.done - self.first) / max(1e-9, seconds)
         metrics |= {"lr": trainer.optimizers[0].param_groups[0]["lr"], "epoch": float(epoch), "steps_per_s": rate}
         for logger in trainer.loggers:
             logger.log_metrics(metrics, step=self.done)
@@ -182,6 +183,11 @@ class _Recorder(pl.Callback):
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         self.close()
+
+
+def _seconds_of_looks(trainer: Any) -> float:
+    """What callbacks such as the monitor have spent on looking, which is no training."""
+    return sum(getattr(callback, "seconds", 0.0) for callback in trainer.callbacks)
 
 
 @contextmanager
