@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib import import_module
@@ -163,16 +164,24 @@ def _text_tower(config: Mapping[str, Any], folder: Path, text: str | None) -> Te
 
 def load_classifier(path: str | Path) -> Classifier:
     """A fine-tuned classifier, in evaluation mode on the CPU, from the folder that `antiphon finetune` wrote."""
-    from safetensors.torch import load_file
-
     from antiphon.common.classifier import CLASSES, HEAD, Classifier
+    from antiphon.common.hub import read_weights
 
     folder = Path(path)
     if not (folder / HEAD).is_file():
         raise FileNotFoundError(f"{folder} holds no {HEAD}: give the folder that `antiphon finetune` wrote")
     classifier = Classifier(load_encoder(folder / "encoder"), json.loads((folder / CLASSES).read_text()))
-    classifier.linear.load_state_dict(load_file(folder / HEAD))
+    classifier.linear.load_state_dict(read_weights(folder / HEAD))
     return classifier.eval()
+
+
+def note_other_domain(encoder: Encoder, domain: str, what: str) -> None:
+    """Warn where an encoder learnt in another domain than `domain`, so that `what` it says is worth little."""
+    own = domain_of(encoder).__name__.rsplit(".", 1)[-1]
+    if own != domain:
+        warnings.warn(
+            f"{encoder.name} comes from {own}, not {domain}: it did not learn to {what}, so scores mean little", stacklevel=2
+        )
 
 
 def domain_of(encoder: Encoder) -> ModuleType:

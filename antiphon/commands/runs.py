@@ -155,7 +155,7 @@ def embed(options: Namespace) -> None:
     count, dimensions, left_out = embed_files(options.run, options.files, options.output, on_mismatch=options.on_mismatch)
     if left_out:
         console.print(escape(str(left_out)), highlight=False, soft_wrap=True)
-    console.print(f"{count} embeddings of {dimensions} dimensions in {options.output}", highlight=False)
+    console.print(f"{count} embedding{'s' if count != 1 else ''} of {dimensions} dimensions in {options.output}", highlight=False)
 
 
 def info(options: Namespace) -> None:
@@ -170,7 +170,7 @@ def info(options: Namespace) -> None:
     facts = {
         "encoder": f"{encoder.name} {encoder.config}",
         "weights": f"{sum(parameter.numel() for parameter in encoder.parameters()):,}",
-        "embedding": f"{encoder.embedding_dim} dimensions, {encoder.pooling} over time",
+        "embedding": f"{encoder.embedding_dim} dimensions, {encoder.pooling} pooling over time",
         "input": f"{spec.channels} channel(s), {f'{spec.window} samples' if spec.window else f'{spec.min_length} samples or more'}"
         + (f", {spec.sample_rate} Hz" if spec.sample_rate else "")
         + (f", in {spec.unit}" if spec.unit else "")

@@ -17,9 +17,10 @@ from antiphon.common.data.recordings import read_recordings
 from antiphon.common.encoder import Encoder
 from antiphon.common.evaluation.embedding import embed_recordings, recording_lengths
 from antiphon.common.evaluation.verification import Calibration, scoring_vectors
+from antiphon.common.signal.io import AudioError
 from antiphon.domains.speaker_verification.calibration import calibration_of, fit, speaker_names
 from antiphon.domains.speaker_verification.index import SpeakerIndex
-from antiphon.models import load_encoder
+from antiphon.models import load_encoder, note_other_domain
 
 SILENCE = 1e-4  # peak, -80 dB of full scale
 console = Console()
@@ -108,18 +109,31 @@ def sound_encoder(run: str) -> Encoder:
     encoder = load_encoder(run)
     if encoder.input_spec.sample_rate is None:
         raise ValueError(f"the encoder of {run} ({encoder.name}) is bound to no sampling rate: speakers need an encoder of sound")
+    note_other_domain(encoder, "speaker_verification", "tell speakers apart")
     return encoder
 
 
 def read_voices(encoder: Encoder, files: Sequence[str], min_seconds: float) -> Voices:
-    """Embed whole recordings: audio files, folders of them, manifests. What is too short or silent is listed and left out.
+    """Embed whole recordings: audio files, folders of them, manifests. What cannot be used is listed and left out.
 
     Raises:
-        AudioError: a single file that cannot be used.
+        AudioError: a single file that cannot be used, if it is all that was given.
         ValueError: nothing left of what was given.
     """
     rate = int(encoder.input_spec.sample_rate or 0)
-    parts = [_read_source(encoder, file, rate, min_seconds) for file in files]
+    parts, refused = [], []
+    for file in files:
+        try:
+            parts.append(_read_source(encoder, file, rate, min_seconds))
+        except AudioError as error:
+            if len(files) == 1:
+                raise
+            refused.append((error.path, error.reason))
+    left_out = Quarantine(tuple(refused), len(files))
+    if not parts:
+        raise ValueError(str(left_out))
+    if left_out:
+        Console(stderr=True).print(str(left_out), highlight=False, markup=False, soft_wrap=True)
     vectors = scoring_vectors(np.concatenate([embed_recordings(encoder, data) for data in parts]))
     paths = [data.manifest.rows[row].path for data in parts for row in data.rows.tolist()]
     names = [speaker_names(data) for data in parts]
@@ -136,12 +150,12 @@ def _read_source(encoder: Encoder, file: str, rate: int, min_seconds: float) -> 
     reasons: dict[int, str] = {}
     for example, (row, length) in enumerate(zip(data.rows.tolist(), recording_lengths(data).tolist(), strict=True)):
         if length < least * rate:
-            reasons[example] = f"too short: {length / rate:.2f} s, at least {least:g} s are needed (--min-seconds)"
+            reasons[example] = f"too short: {length / rate:.3f} s, at least {least:g} s are needed (--min-seconds)"
         elif float(data.recording(row).abs().max()) < SILENCE:
             reasons[example] = "silent: no sample is above -80 dB of full scale"
     left_out = Quarantine(tuple((data.manifest.rows[data.rows[one]].path, reason) for one, reason in reasons.items()), len(data))
     if len(left_out) == len(data):
-        raise ValueError(f"{': '.join(left_out.entries[0])}" if len(data) == 1 else str(left_out))
+        raise AudioError(*left_out.entries[0]) if len(data) == 1 else ValueError(str(left_out))
     if left_out:
         Console(stderr=True).print(f"{data.name}: {left_out}", highlight=False, markup=False, soft_wrap=True)
     return data.subset([example for example in range(len(data)) if example not in reasons])
@@ -151,8 +165,11 @@ def _calibration(encoder: Encoder, options: Namespace) -> tuple[Calibration | No
     """From one's own recordings (--dev), or what was saved with the encoder; else None and the reason."""
     if options.dev is None:
         return calibration_of(encoder)
-    rate = int(encoder.input_spec.sample_rate or 0)
-    return fit(encoder, _read_source(encoder, options.dev, rate, options.min_seconds), f"recordings of {options.dev}"), ""
+    data = _read_source(encoder, options.dev, int(encoder.input_spec.sample_rate or 0), options.min_seconds)
+    files = options.files if options.command == "identify" else (options.first, options.second)
+    asked = {Path(file).absolute() for file in files}
+    kept = [n for n, row in enumerate(data.rows.tolist()) if Path(data.manifest.rows[row].path).absolute() not in asked]
+    return fit(encoder, data.subset(kept), f"recordings of {options.dev}, without those that are asked about"), ""
 
 
 def _threshold(calibration: Calibration | None, options: Namespace) -> float | None:

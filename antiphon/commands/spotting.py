@@ -21,10 +21,12 @@ def spot(options: Namespace) -> None:
     """Find a word in a recording and print where it is."""
     queries, encoder_path, recording = _arranged(options.query, options.places)
     from antiphon.domains.keyword_spotting import query
-    from antiphon.models import load_encoder
+    from antiphon.models import load_encoder, note_other_domain
 
+    encoder = load_encoder(encoder_path)
+    note_other_domain(encoder, "keyword_spotting", "tell words apart")
     found = query.spot(
-        load_encoder(encoder_path),
+        encoder,
         queries,
         recording,
         compare=options.compare,

@@ -33,13 +33,15 @@ class Classifier(nn.Module):
         return scores
 
     @torch.inference_mode()
-    def scores(self, signals: NDArray[Any], lengths: NDArray[Any] | None = None) -> NDArray[np.float32]:
-        """Scores before the softmax of arrays, in evaluation mode: (n, C, T) -> (n, K)."""
-        embeddings = torch.from_numpy(self.encoder.embed(signals, lengths)).to(self.linear.weight.device)
+    def scores(self, signals: NDArray[Any] | Tensor, lengths: NDArray[Any] | Tensor | None = None) -> NDArray[np.float32]:
+        """Scores before the softmax of arrays or tensors, in evaluation mode: (n, C, T) -> (n, K)."""
+        array = signals.numpy(force=True) if isinstance(signals, Tensor) else signals
+        sizes = lengths.numpy(force=True) if isinstance(lengths, Tensor) else lengths
+        embeddings = torch.from_numpy(self.encoder.embed(array, sizes)).to(self.linear.weight.device)
         scores: NDArray[np.float32] = self.linear(embeddings).cpu().numpy()
         return scores
 
-    def predict(self, signals: NDArray[Any], lengths: NDArray[Any] | None = None) -> list[str]:
+    def predict(self, signals: NDArray[Any] | Tensor, lengths: NDArray[Any] | Tensor | None = None) -> list[str]:
         """The likeliest class of each signal, by name: (n, C, T) -> n names."""
         return [self.classes[number] for number in self.scores(signals, lengths).argmax(axis=1)]
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from antiphon.common.data.batch import context_rows, length_mask
 
-Pooling = Literal["max", "mean", "last"]
+Pooling = Literal["max", "mean", "last", "own"]  # own: a `pool` of the encoder's own, by attention say
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ class Encoder(nn.Module, ABC):
         self.input_mean.copy_(mean)
         self.input_std.copy_(torch.where(std > 0, std, torch.ones_like(std)))
 
-    def check_input(self, signals: Tensor) -> None:
+    def check_input(self, signals: Tensor | NDArray[Any]) -> None:
         """Raise a ValueError that names the remedy where `signals` do not fit `input_spec`."""
         spec, shape = self.input_spec, tuple(signals.shape)
         if signals.ndim != 3:
@@ -162,8 +162,12 @@ class Encoder(nn.Module, ABC):
         if shape[2] < spec.min_length:
             raise ValueError(f"{type(self).__name__} needs at least {spec.min_length} samples, got {shape[2]}: use longer ones")
 
-    def frames(self, signals: Tensor, lengths: Tensor | None = None, *, context: Mapping[str, Any] | None = None) -> Tensor:
-        """Raw signals (B, C, T) -> frames (B, T', D)."""
+    def frames(
+        self, signals: Tensor | NDArray[Any], lengths: Tensor | None = None, *, context: Mapping[str, Any] | None = None
+    ) -> Tensor:
+        """Raw signals (B, C, T), a tensor or an array -> frames (B, T', D), a tensor."""
+        if not isinstance(signals, Tensor):
+            signals = torch.from_numpy(_as_array(signals)).to(self.input_mean.device, self.input_mean.dtype)
         self.check_input(signals)
         return self.encode(self.standardize(signals), lengths, context=context)
 
@@ -178,10 +182,24 @@ class Encoder(nn.Module, ABC):
 
         A tensor gives a tensor, with gradient where gradients are on. An array gives an array: the encoder then runs in evaluation
         mode without gradients, on its own device, 256 examples at a time.
+
+        Raises:
+            ValueError: signals of another shape; in arrays also a signal that is NaN everywhere, or has no finite embedding.
         """
         if isinstance(signals, Tensor):
             return self.pool(self.frames(signals, lengths, context=context), lengths, signals.shape[-1])
-        return self._embed_array(np.asarray(signals), lengths, context)
+        array = _as_array(signals)
+        self.check_input(array)
+        for example, signal in enumerate(array):
+            if np.isnan(signal).all():
+                raise ValueError(f"every value of example {example} is NaN: leave it out")
+        embeddings = self._embed_array(array, lengths, context)
+        bad = np.flatnonzero(~np.isfinite(embeddings).all(axis=1))
+        if len(bad):
+            raise ValueError(
+                f"example {bad[0]} has no finite embedding: it holds NaN or infinite values; repair it or leave it out"
+            )
+        return embeddings
 
     def _embed_array(self, signals: NDArray[Any], lengths: Any, context: Mapping[str, Any] | None) -> NDArray[np.float32]:
         device, training = self.input_mean.device, self.training
@@ -202,3 +220,13 @@ class Encoder(nn.Module, ABC):
     def forward(self, signals: Tensor, lengths: Tensor | None = None) -> Tensor:
         """`embed`, for code that calls modules."""
         return self.embed(signals, lengths)
+
+
+def _as_array(signals: Any) -> NDArray[np.float32]:
+    """What was given as signals, as an array."""
+    if isinstance(signals, np.ndarray | list | tuple):
+        return np.asarray(signals, np.float32)
+    raise ValueError(
+        f"signals are a {type(signals).__name__}: give a tensor or an array (batch, channels, time). `antiphon embed RUN FILE`, or "
+        "the reader of the encoder's domain (read_audio, eeg.load), opens files and recordings"
+    )

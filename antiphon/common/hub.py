@@ -131,6 +131,9 @@ def read_model(path: str | Path, *, revision: str | None = None) -> tuple[dict[s
     alone = folder / "encoder" if (folder / "encoder" / CONFIG).is_file() and not (folder / CONFIG).is_file() else folder
     config, state = _read(alone, "model")
     if "text_tower" not in config:
+        beside = alone.parent / "model"
+        if (beside / CONFIG).is_file():
+            raise ValueError(f"{alone} is the encoder alone, without its text tower: give {alone.parent}, or {beside}")
         raise ValueError(
             f"{alone} holds an encoder that learned without texts: train one with a text tower, by `antiphon pretrain RECIPE` with "
             "text=wordllama or another of the group `text`"
@@ -139,15 +142,33 @@ def read_model(path: str | Path, *, revision: str | None = None) -> tuple[dict[s
 
 
 def _read(folder: Path, kind: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    from safetensors.torch import load_file
-
     for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
             raise FileNotFoundError(f"{folder} holds no {name}: give a run, its `{kind}` folder, or a Hugging Face repository id")
-    config = json.loads((folder / CONFIG).read_text())
+    config = _intact(folder / CONFIG, lambda file: json.loads(file.read_text()))
     if config.get("format", 0) > FORMAT:
         raise ValueError(f"{folder} was written in format {config['format']}, this Antiphon reads up to {FORMAT}: upgrade antiphon")
-    return config, load_file(folder / WEIGHTS)
+    return config, read_weights(folder / WEIGHTS)
+
+
+def read_weights(file: Path) -> dict[str, Any]:
+    """The tensors of a safetensors file.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    from safetensors.torch import load_file
+
+    return _intact(file, load_file)
+
+
+def _intact(file: Path, read: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
+    from safetensors import SafetensorError
+
+    try:
+        return read(file)
+    except (SafetensorError, ValueError) as error:
+        raise ValueError(f"{file} is damaged ({' '.join(str(error).split())}): copy it again from where it was made") from error
 
 
 def push_encoder(folder: str | Path, repo_id: str, *, private: bool = False, token: str | None = None) -> str:
@@ -227,7 +248,7 @@ def _card(config: Mapping[str, Any], more: Mapping[str, str], use: Sequence[str]
     title = about.get("recipe", config["encoder"]["name"])
     facts = {
         "architecture": f"`{config['encoder']['name']}` {json.dumps(config['encoder']['config'])}",
-        "embedding": f"{config['embedding_dim']} dimensions, {config['pooling']} over time",
+        "embedding": f"{config['embedding_dim']} dimensions, {config['pooling']} pooling over time",
         "input": f"{spec['channels']} channel(s)"
         + (f" ({', '.join(spec['names'])})" if spec["names"] else "")
         + (f" in {spec['unit']}" if spec["unit"] else "")

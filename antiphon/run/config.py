@@ -74,8 +74,8 @@ def _explained(recipe: str, error: ValueError) -> str:
     if setting:
         known = flat(_compose(recipe, []))
         return (
-            f"{recipe} has no setting {setting[1]}: {_did_you_mean(setting[1], known)}What a part takes but its config does not "
-            f"list is added with a plus: +{setting[1]}=..."
+            f"{recipe} has no setting {setting[1]}: {_did_you_mean(setting[1], known, 0.8)}What a part takes but its config does "
+            f"not list is added with a plus: +{setting[1]}=..."
         )
     part = re.search(r"Could not find '([\w./]+)'", text)
     if part:
@@ -86,8 +86,8 @@ def _explained(recipe: str, error: ValueError) -> str:
     return f"the config of {recipe} does not compose: {text}{hint}"
 
 
-def _did_you_mean(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+def _did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.5) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
     return f"did you mean {close[0]}? " if close else ""
 
 

@@ -133,6 +133,10 @@ def embed_files(run: str, files: Sequence[str], output: Path, *, on_mismatch: st
     """
     if output.suffix not in (".npz", ".parquet"):
         raise ValueError(f"output {output} ends in {output.suffix or 'nothing'}: give a file that ends in .npz or .parquet")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"the folder of {output} cannot be made ({error.strerror}): give another output") from error
     encoder = load_encoder(run)
     domain, reading = domain_of(encoder), _reading(encoder, on_mismatch)
     sets, refused = [], []
@@ -151,7 +155,6 @@ def embed_files(run: str, files: Sequence[str], output: Path, *, on_mismatch: st
     }
     if all(data.labels is not None for _, data in sets):
         columns["label"] = np.concatenate([np.asarray(data.classes)[data.labels] for _, data in sets])
-    output.parent.mkdir(parents=True, exist_ok=True)
     partial = output.with_name(f".partial-{output.name}")
     if output.suffix == ".npz":
         np.savez(partial, embeddings=embeddings, **columns)

@@ -153,18 +153,28 @@ def test_an_index_refuses_other_encoders_and_stays_as_it_was(
     soundfile.write(tmp_path / "silent.wav", np.zeros(RATE), RATE)
     (tmp_path / "broken.wav").write_bytes(b"RIFF1234WAVEjunk")
     for name, message in (
-        ("short.wav", "too short: 0.10 s, at least 0.5 s are needed (--min-seconds)"),
+        ("short.wav", "too short: 0.100 s, at least 0.5 s are needed (--min-seconds)"),
         ("silent.wav", "silent: no sample is above -80 dB"),
         ("broken.wav", "broken.wav"),
         ("none.wav", "no recording, folder or manifest"),
     ):
-        line = fails(capsys, "enroll", index, statistics, folder / "s00/1.wav", tmp_path / name, "--speaker", "x")
+        line = fails(capsys, "enroll", index, statistics, tmp_path / name, "--speaker", "x")
         assert message in line and name in line
+    assert "none.wav" in fails(capsys, "enroll", index, statistics, folder / "s00/1.wav", tmp_path / "none.wav", "--speaker", "x")
     assert "not known who speaks in" in fails(capsys, "enroll", index, statistics, folder / "s00/1.wav")
     assert index.read_bytes() == before
     assert "1 recording enrolled" in told(
         capsys, "enroll", index, statistics, tmp_path / "short.wav", "--speaker", "x", "--min-seconds", "0.05"
     )
+
+
+def test_unusable_files_among_several_are_listed(statistics: Path, folder: Path, tmp_path: Path, capfd) -> None:
+    """A shell's *.wav with one bad file among many: the others are enrolled."""
+    (tmp_path / "broken.wav").write_bytes(b"RIFF1234WAVEjunk")
+    files = [str(folder / "s00/1.wav"), str(tmp_path / "broken.wav")]
+    main(["enroll", str(tmp_path / "people.npz"), str(statistics), "--speaker", "anna", *files])
+    printed = capfd.readouterr()
+    assert "1 recording enrolled" in printed.out and "1 of 2 recordings left out" in printed.err and "broken.wav" in printed.err
 
 
 def test_unusable_recordings_of_a_folder_are_listed(statistics: Path, tmp_path: Path, capfd) -> None:
@@ -173,7 +183,7 @@ def test_unusable_recordings_of_a_folder_are_listed(statistics: Path, tmp_path: 
     (tmp_path / "set/anna/3.wav").touch()
     main(["enroll", str(tmp_path / "index.npz"), str(statistics), str(tmp_path / "set")])
     out, err = capfd.readouterr()
-    assert "anna        1 recording enrolled" in out and "3.wav: the file is empty" in err and "2.wav: too short: 0.20 s" in err
+    assert "anna        1 recording enrolled" in out and "3.wav: the file is empty" in err and "2.wav: too short: 0.200 s" in err
 
 
 def test_other_mistakes(statistics: Path, folder: Path, tmp_path: Path, capsys) -> None:

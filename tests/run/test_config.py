@@ -85,10 +85,17 @@ def test_steps_come_from_steps_epochs_or_the_size_rule(data: TimeSeriesSet) -> N
 def test_wrong_words_get_one_clear_line() -> None:
     with pytest.raises(ValueError, match=r"unknown recipe 'time_series/ts2vek': did you mean time_series/ts2vec\?"):
         compose("time_series/ts2vek")
-    with pytest.raises(ValueError, match=r"Could not override 'optimizer\.learning_rate'"):
+    with pytest.raises(ValueError, match=r"no setting optimizer\.learning_rate: What a part"):
         compose("time_series/ts2vec", ["optimizer.learning_rate=1"])
-    with pytest.raises(ValueError, match="does not compose"):
-        compose("time_series/ts2vec", ["objective=nonsense"])
+    with pytest.raises(ValueError, match=r"no setting training\.stps: did you mean training\.steps\?"):
+        compose("time_series/ts2vec", ["training.stps=1"])
+    with pytest.raises(ValueError, match="there is no objective 'nt_xnt': did you mean nt_xent"):
+        compose("time_series/ts2vec", ["objective=nt_xnt"])
+    for added, told in (("+trainig.steps=1", "did you mean training"), ("+training.stps=1", "did you mean steps")):
+        with pytest.raises(ValueError, match=f"nothing reads .*{told}"):
+            compose("time_series/ts2vec", [added])
+    with pytest.raises(ValueError, match=r"training\.steps is 'many': give a whole number"):
+        compose("time_series/ts2vec", ["training.steps=many"])
     with pytest.raises(ValueError, match="does not compose"):
         compose("time_series/ts2vec", ["a=[1"])
     with pytest.raises(ValueError, match="write ~name"):

@@ -82,7 +82,8 @@ def pack(
         if left_out and not quarantine:
             path, reason = left_out.entries[0]
             raise ValueError(
-                f"{len(left_out)} of {len(manifest)} recordings cannot be packed (first: {path}: {reason}): repair them"
+                f"{len(left_out)} of {len(manifest)} recordings cannot be packed (first: {path}: {reason}): repair "
+                "them, or leave them out with quarantine=True (--quarantine)"
             )
         if len(left_out) == len(manifest):
             raise ValueError(f"none of {len(manifest)} recordings can be packed (first: {': '.join(left_out.entries[0])})")

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import pytorch_lightning as pl
@@ -277,4 +278,7 @@ def fit(
 
 def _position(checkpoint: Path) -> int:
     """How many batches the run had seen when `checkpoint` was written."""
-    return int(torch.load(checkpoint, map_location="cpu", weights_only=True)["callbacks"]["_Recorder"]["done"])
+    try:
+        return int(torch.load(checkpoint, map_location="cpu", weights_only=True)["callbacks"]["_Recorder"]["done"])
+    except (RuntimeError, EOFError, KeyError, UnpicklingError) as error:
+        raise ValueError(f"{checkpoint} is damaged: begin the run again, in this folder with overwrite=true") from error

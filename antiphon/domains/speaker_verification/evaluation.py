@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 Normalization = Literal["none", "z", "t", "s", "as"]
 MOST_PAIRS = 1_000_000_000  # 4 GB of scores
+FEWEST = 5  # speakers that an interval over speakers is drawn from
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ def verification(
         dev: recordings to learn a threshold from (a folder a speaker, or a manifest).
         dev_share: else: the share of the training speakers that was kept out of training; 0: no threshold.
         target_prior: of minDCF.
-        bootstrap: draws of speakers; 0: no interval.
+        bootstrap: draws of speakers; 0: no interval. Of fewer than five speakers there is none, they say nothing of others.
         seed: of all that is drawn.
 
     Raises:
@@ -159,7 +160,7 @@ def verification(
     result = summarize(scores, target_prior=target_prior)
     found = {"eer_percent": 100 * result.eer, "min_dcf": result.min_dcf}
     names = speaker_names(heard)
-    if bootstrap and names is not None:
+    if bootstrap and names is not None and len(np.unique(names)) >= FEWEST:
         interval = speaker_intervals(made, names, replicates=bootstrap, target_prior=target_prior, seed=seed).eer
         found |= {"eer_percent_low": 100 * interval.low, "eer_percent_high": 100 * interval.high}
     voices, _ = dev_set(encoder, train, dev=dev, share=dev_share, seed=seed)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import gelu, glu
 
@@ -133,7 +134,7 @@ class BrainModuleEncoder(Encoder):
         """The signals as they are."""
         return signals
 
-    def check_input(self, signals: Tensor) -> None:
+    def check_input(self, signals: Tensor | NDArray[Any]) -> None:
         """As `Encoder.check_input`; with spatial attention any number of channels will do, as long as their places are known."""
         if self.attention is None or signals.ndim != 3:
             super().check_input(signals)

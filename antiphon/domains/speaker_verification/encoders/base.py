@@ -24,7 +24,8 @@ class SpeakerEncoder(Encoder):
     ) -> None:
         if in_channels != 1:
             raise ValueError(f"speaker encoders hear one channel, got in_channels={in_channels}: mix down with data.channels=mono")
-        super().__init__(embedding_dim=embedding_dim, input_spec=InputSpec(channels=1, sample_rate=sample_rate), config=config)
+        spec = InputSpec(channels=1, sample_rate=sample_rate)
+        super().__init__(embedding_dim=embedding_dim, input_spec=spec, config=config, pooling="own")
         self.features = SpeakerFeatures(sample_rate=sample_rate, mels=mels, scaling=scaling)
 
     @abstractmethod
