@@ -73,7 +73,11 @@ def _parser() -> argparse.ArgumentParser:
 
     add = commands.add_parser("evaluate", help="measure a finished run again, random encoders beside it")
     add.add_argument("run", type=Path)
-    add.add_argument("overrides", nargs="*", help="evaluation settings: probe=linear random_seeds=[0,1,2,3,4]")
+    add.add_argument(
+        "overrides",
+        nargs="*",
+        help="evaluation settings: random_seeds=[0,1,2,3,4] probe=linear; or another evaluation: evaluation=NAME",
+    )
 
     for name, text in (
         ("probe", "classify one's own labelled data on frozen embeddings"),
@@ -168,7 +172,7 @@ def _add_zero_shot(add: argparse.ArgumentParser) -> None:
     add.add_argument("--task", help="a task of the prompt set")
     add.add_argument("--multi-label", action="store_true", help="each label for itself: none, one or several may hold")
     add.add_argument("--background", metavar="TEXT", help="what labels are compared with then (default 'something else')")
-    add.add_argument("--threshold", type=float, default=0.5, help="from which score on a label holds then (default 0.5)")
+    add.add_argument("--threshold", type=float, help="from which score on a label holds then (default 0.5)")
     _add_on_mismatch(add)
     add.add_argument("--text", metavar="FOLDER", help="where the text tower lies, if not where it was trained with")
     add.add_argument("--json", action="store_true", help="print JSON, with the scores of every window")

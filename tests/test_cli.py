@@ -171,7 +171,7 @@ class TestMistakes:
         assert "did you mean time_series/ts2vec?" in fails(capsys, "pretrain", "time_series/ts2vek")
 
     def test_unknown_override(self, capsys) -> None:
-        assert "Could not override 'optimizer.rate'" in fails(capsys, "pretrain", "time_series/ts2vec", "optimizer.rate=1")
+        assert "no setting optimizer.rate" in fails(capsys, "pretrain", "time_series/ts2vec", "optimizer.rate=1")
 
     def test_a_mistake_in_the_evaluation_does_not_lose_the_encoder(self, capsys, tmp_path: Path) -> None:
         words = ["data.name=ItalyPowerDemand", "training.steps=2", f"run_dir={tmp_path / 'run'}", "evaluation.probe=liner"]
@@ -179,6 +179,23 @@ class TestMistakes:
         assert "liner" in line and f"`antiphon evaluate {tmp_path / 'run'} SETTING=VALUE`" in line
         main(["evaluate", str(tmp_path / "run"), "probe=knn", "random_seeds=[]"])
         assert "accuracy" in capsys.readouterr().out
+
+    def test_a_run_may_do_without_evaluation_and_monitor(self, capsys, tmp_path: Path) -> None:
+        folder = tmp_path / "run"
+        words = ["data.name=ItalyPowerDemand", "training.steps=2", f"run_dir={folder}", "~evaluation", "~monitor", "seeds=[0,1]"]
+        main(["pretrain", "time_series/ts2vec", *words, *SMALL])
+        assert "nothing was measured" in capsys.readouterr().out
+        assert "run without an evaluation" in fails(capsys, "evaluate", folder)
+        main(["evaluate", str(folder), "evaluation=linear", "random_seeds=[]"])
+        assert "accuracy" in capsys.readouterr().out
+
+    def test_a_run_folder_is_looked_at_before_the_data(self, capsys, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        words = ["data=time_series/files", f"data.data={tmp_path / 'none.npz'}", f"run_dir={tmp_path / 'file'}"]
+        assert "cannot be made" in fails(capsys, "pretrain", "time_series/ts2vec", *words)
+
+    def test_nothing_to_resume(self, capsys) -> None:
+        assert "neither a run folder nor a recipe" in fails(capsys, "pretrain", "nope", "--resume")
 
     def test_a_warning_is_one_line(self) -> None:
         code = "import warnings; from antiphon.cli import main; main(['recipes']); warnings.warn('look\\nout')"

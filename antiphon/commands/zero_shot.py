@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 WIDE = 5  # labels that have a column of their own
 DRAWN = 12  # recordings in a picture
+LEAST = 0.5  # score of a label that holds, with --multi-label
+PICTURES = (".png", ".svg", ".pdf")
 
 
 @dataclass(frozen=True)
@@ -57,16 +59,20 @@ class RecordingScores:
 
 def zero_shot(options: Namespace) -> None:
     """Score every recording, print a table or JSON, and draw scores over time."""
+    _check(options)
     model = _open(options)
     prompts = read_prompts(options.prompts) if options.prompts else model.prompts
     task = task_from(options, prompts)
     classifier = ZeroShot.of(model, task, multi_label=options.multi_label)
-    threshold = options.threshold if options.multi_label else None
-    config = settings_hash(model, task, multi_label=options.multi_label, threshold=options.threshold)
+    least = LEAST if options.threshold is None else options.threshold
+    threshold = least if options.multi_label else None
+    config = settings_hash(model, task, multi_label=options.multi_label, threshold=least)
     reading = {"on_mismatch": options.on_mismatch} if options.kind == "eeg" else {}
-    recordings, left_out = score_files(model, classifier, options.files, **reading)
+    recordings, left_out, told = score_files(model, classifier, options.files, **reading)
     if not recordings:
-        raise ValueError(f"no recording could be scored: {left_out}")
+        first = "; ".join(f"{_shown(path)}: {reason}" for path, reason in left_out.entries[:3])
+        more = f"; and {len(left_out) - 3} more" if len(left_out) > 3 else ""
+        raise ValueError(f"none of {left_out.total} recordings could be scored ({first}{more})")
     asked = {"model": str(options.model), "config": config, "prompts": _named(options, prompts), "multi_label": options.multi_label}
     if options.json:
         report = {**asked, "scale": model.scale, "bias": model.bias, **task.to_dict()}
@@ -77,10 +83,30 @@ def zero_shot(options: Namespace) -> None:
         console = Console()
         console.print(_table(recordings, task.labels, threshold))
         console.print(f"config {config}  prompts {escape(asked['prompts'])}", highlight=False, soft_wrap=True)
-    if left_out:
-        Console(stderr=True).print(escape(str(left_out)), highlight=False, soft_wrap=True)
+    untold = replace(left_out, entries=tuple(entry for entry in left_out.entries if entry not in told))
+    if untold:
+        Console(stderr=True).print(escape(str(untold)), highlight=False, soft_wrap=True)
     if options.plot:
         _draw(options.plot, recordings, task.labels, threshold)
+
+
+def _check(options: Namespace) -> None:
+    """Refuse what cannot work before anything is opened."""
+    if options.threshold is not None and not options.multi_label:
+        raise ValueError(f"--threshold {options.threshold:g} is for --multi-label: without it the best label is told")
+    if options.threshold is not None and not 0.0 <= options.threshold <= 1.0:
+        raise ValueError(f"--threshold {options.threshold:g} is no score: give one between 0 and 1")
+    if options.plot and options.plot.suffix not in PICTURES:
+        raise ValueError(f"--plot {options.plot} ends in {options.plot.suffix or 'nothing'}: use one of {', '.join(PICTURES)}")
+    for option, file in (("--labels-file", options.labels_file), ("--templates", options.templates)):
+        if file and not file.is_file():
+            raise FileNotFoundError(f"{option} {file}: there is no such file")
+
+
+def _shown(path: str) -> str:
+    """A path as it is read most easily: relative where it lies below the current folder."""
+    place = Path(path)
+    return str(place.relative_to(Path.cwd())) if place.is_relative_to(Path.cwd()) else path
 
 
 def _open(options: Namespace) -> TwoTowers:
@@ -130,21 +156,25 @@ def task_from(options: Namespace, prompts: PromptSet | None) -> PromptTask:
 
 
 def _named(options: Namespace, prompts: PromptSet | None) -> str:
-    if (options.labels or options.labels_file) and (prompts is None or options.template or options.templates):
-        return "from the command line"
+    if options.labels or options.labels_file:
+        known = "" if options.template or options.templates or prompts is None else f", in the templates of {prompts.name}"
+        return f"from the command line{known}"
     return "none" if prompts is None else f"{prompts.name} version {prompts.version}"
 
 
 def score_files(
     model: TwoTowers, classifier: ZeroShot, files: Sequence[str], **reading: Any
-) -> tuple[list[RecordingScores], Quarantine]:
+) -> tuple[list[RecordingScores], Quarantine, set[tuple[str, str]]]:
     """The scores of every recording of `files` (files, folders, manifests), and an account of those that cannot be used.
+
+    The last are the entries that were printed when their folder was read.
 
     `reading` goes to the domain's `read`: what to do where EEG channels do not match.
     """
     domain, spec = domain_of(model.encoder), model.encoder.input_spec
     done: list[RecordingScores] = []
     refused: list[tuple[str, str]] = []
+    told: set[tuple[str, str]] = set()
     for file in files:
         try:
             data = domain.read(file, input_spec=spec, **reading)
@@ -153,7 +183,8 @@ def score_files(
             refused.append((getattr(error, "path", file), getattr(error, "reason", " ".join(str(error).split()))))
             continue
         refused += data.quarantine.entries
-    return done, Quarantine(tuple(refused), len(done) + len(refused))
+        told |= set(data.quarantine.entries)
+    return done, Quarantine(tuple(refused), len(done) + len(refused)), told
 
 
 def _score_set(model: TwoTowers, classifier: ZeroShot, data: Any, file: str) -> list[RecordingScores]:
@@ -187,7 +218,7 @@ def _table(recordings: Sequence[RecordingScores], labels: Sequence[str], thresho
             else [", ".join(f"{labels[k]} {scored.scores[k]:.3f}" for k in best)]
         )
         found = ", ".join(scored.found(labels, threshold)) or "none of them"
-        table.add_row(*map(escape, (scored.path, str(len(scored.times_s)), found, *cells)))
+        table.add_row(*map(escape, (_shown(scored.path), str(len(scored.times_s)), found, *cells)))
     return table
 
 

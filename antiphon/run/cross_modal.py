@@ -67,6 +67,7 @@ def build_cross_modal(config: Mapping[str, Any], train: BatchSource, *, seed: in
     )
     if unused:
         raise ValueError(f"a run with texts has no use for {', '.join(unused)}: leave it out (~{unused[0]}); heads stand in towers")
+    prompts_of(config)  # a wrong name is told before the training, not after it
     texts = training_texts(train)
     first, second = build_sides(config, train, seed=seed)
     if texts is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,6 +86,12 @@ def pretrain_seed(config: dict[str, Any], folder: RunFolder, data: tuple[Any, An
     source = training_set(config, data[0])
     learner, steps = build_learner(config, source, seed=seed)
     settings = _settings(config, steps, progress=training["progress"])
+    if settings.batch_size > len(source):
+        warnings.warn(
+            f"training.batch_size is {settings.batch_size}, but there are {len(source)} training examples: batches hold "
+            f"{len(source)}",
+            stacklevel=2,
+        )
     monitor = Monitor(source, steps=steps, seed=seed, **_looks(config, steps))
     logger = dict(config["logger"] or {})
     if "save_dir" in logger:

@@ -76,6 +76,33 @@ def test_bad_folders_are_named(encoder, tmp_path: Path, monkeypatch) -> None:
         antiphon.load_encoder(folder)
 
 
+def test_damaged_files_are_named(encoder, tmp_path: Path) -> None:
+    folder = hub.save_encoder(encoder, tmp_path / "encoder")
+    weights = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(weights[: len(weights) // 2])
+    with pytest.raises(ValueError, match=r"model\.safetensors is damaged"):
+        antiphon.load_encoder(folder)
+    (folder / "config.json").write_text("{")
+    with pytest.raises(ValueError, match=r"config\.json is damaged"):
+        antiphon.load_encoder(folder)
+
+
+def test_what_cannot_be_embedded_is_named(encoder) -> None:
+    signals = np.zeros((3, encoder.input_spec.channels, 40), np.float32)
+    signals[1] = np.nan
+    with pytest.raises(ValueError, match="every value of example 1 is NaN"):
+        encoder.embed(signals)
+    signals[1] = np.inf
+    with pytest.raises(ValueError, match="example 1 has no finite embedding"):
+        encoder.embed(signals)
+    with pytest.raises(ValueError, match="signals are a str: give a tensor or an array"):
+        encoder.embed("a.wav")
+    with pytest.raises(ValueError, match=r"got shape \(500,\)"):
+        encoder.embed(np.zeros(500, np.float32))
+    array = np.zeros((2, encoder.input_spec.channels, 40), np.float32)
+    torch.testing.assert_close(encoder.frames(array), encoder.frames(torch.from_numpy(array)))
+
+
 def test_an_encoder_without_a_name_is_refused(encoder, tmp_path: Path) -> None:
     encoder.name = ""
     with pytest.raises(ValueError, match=r"make it with antiphon\.create_encoder"):

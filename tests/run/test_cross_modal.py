@@ -193,7 +193,7 @@ class TestCommand:
         assert "antiphon pretrain RECIPE +text=wordllama" in fails(capsys, "zero-shot", "audio", file, "--labels", "a, b")
         assert "at least two labels" in fails(capsys, "zero-shot", "audio", file, *model, "--labels", "one")
         assert "comes from music: it reads audio, not eeg" in fails(capsys, "zero-shot", "eeg", file, *model, "--labels", "a, b")
-        assert "1 of 1 recordings left out" in fails(capsys, "zero-shot", "audio", sounds / "broken.wav", *model)
+        assert "none of 1 recordings could be scored" in fails(capsys, "zero-shot", "audio", sounds / "broken.wav", *model)
         assert "no task 'age'" in fails(capsys, "zero-shot", "audio", file, *model, "--task", "age")
         assert "{} once" in fails(capsys, "zero-shot", "audio", file, *model, "--labels", "a, b", "--template", "a sound")
         assert "no folder" in fails(capsys, "zero-shot", "audio", file, "--model", tmp_path / "none", "--labels", "a, b")

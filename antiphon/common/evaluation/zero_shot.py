@@ -71,8 +71,8 @@ class ZeroShot:
             raise ValueError(f"{task.name} has the single label {task.labels[0]!r}: give two, or ask with multi_label")
         if multi_label and model.bias is None and not task.background:
             raise ValueError(
-                f"{task.name} has no background prompts, which labels that may stand together are compared with: add `background` "
-                "to the task, or give one"
+                f"{task.name} has no background prompts, which labels that may stand together are compared with: give one "
+                "(--background TEXT), or add `background` to the task"
             )
         classes = prompt_embeddings(model, list(task.classes.values()))
         contrast = multi_label and model.bias is None

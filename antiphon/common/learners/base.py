@@ -77,7 +77,15 @@ class ViewLearner(pl.LightningModule):
         with seeded_scope(self.seed, batch.step, self.global_rank):
             views = self.make_views(batch)
             chunked = self.chunk_size is not None
-            loss = self._chunked_loss(batch, views) if chunked else self._loss(batch, self.outputs(batch, views))
+            try:
+                loss = self._chunked_loss(batch, views) if chunked else self._loss(batch, self.outputs(batch, views))
+            except ValueError as error:
+                if len(batch) > 1 or "more than 1 value per channel" not in str(error):
+                    raise
+                raise ValueError(
+                    "a batch of one example, which batch norm cannot be trained on: give more training examples (recordings can "
+                    "be cut into several windows)"
+                ) from error
         if not torch.isfinite(loss):
             raise FloatingPointError(
                 f"the loss is {loss.item()} at step {batch.step}: lower optimizer.lr, raise the temperature, or check the data for "
