@@ -27,12 +27,13 @@ class RelativePositionViews:
 
     def __init__(self, samples: int, sample_rate: float | None = None, *, near_s: float = 10.0, far_s: float = 20.0) -> None:
         if sample_rate is None:
-            raise ValueError("distances in seconds need the sampling rate: give views.sample_rate in Hz")
+            raise ValueError("distances in seconds need the sampling rate: give sample_rate in Hz (views.sample_rate in a command)")
         self.samples, self.near, self.far = samples, round(near_s * sample_rate), round(far_s * sample_rate)
         self.sample_rate = sample_rate
         if not 0 < samples <= self.near <= self.far:
             raise ValueError(
-                f"a window of {samples / sample_rate:g} s must not be longer than near_s={near_s:g}, nor that than far_s={far_s:g}"
+                f"a window of {samples / sample_rate:g} s must not be longer than near_s={near_s:g}, nor that than far_s={far_s:g} "
+                "(encoder.window, views.near_s and views.far_s in a command)"
             )
 
     def __call__(self, signals: Tensor, lengths: Tensor, random: KeyedRandom) -> list[View]:
@@ -40,7 +41,10 @@ class RelativePositionViews:
         last = lengths - self.samples  # the latest start
         if bool((last < self.far).any()):
             needed, given = (self.far + self.samples) / self.sample_rate, float(lengths.min()) / self.sample_rate
-            raise ValueError(f"examples of {given:g} s are too short for windows far_s apart: read {needed:g} s, or lower far_s")
+            raise ValueError(
+                f"examples of {given:g} s are too short for windows far_s apart: read {needed:g} s, or lower far_s "
+                "(data.window_s, views.far_s in a command)"
+            )
         anchor = random.integers(high=last - self.far + 1)
         far = random.integers(low=anchor + self.far, high=last + 1)
         near = anchor + random.integers(low=self.samples, high=self.near + 1)

@@ -57,7 +57,8 @@ def reflection_order(
     if alone and unpaired == "error":
         raise ValueError(
             f"no mirror image for {', '.join(alone)} among {', '.join(names)}: leave these channels out, "
-            "name pairs=[(left, right), ...], or keep them where they are with unpaired=keep"
+            "name pairs=[[left, right], ...], or keep them where they are with unpaired='keep' (of eeg/mvcnet: data.channels, "
+            "views.pairs, views.unpaired=keep)"
         )
     return [place.get(other or "", number) for number, other in enumerate(mirrored)]
 

@@ -19,7 +19,7 @@ from antiphon.domains.eeg.data.montage import OnMismatch, map_channels, spec_pos
 from antiphon.domains.eeg.data.names import canonical_names
 from antiphon.domains.eeg.data.preparation import preparation_of, prepare_trials
 from antiphon.domains.eeg.data.preprocessing import euclidean_alignment
-from antiphon.domains.eeg.data.reading import Unit, array_scale
+from antiphon.domains.eeg.data.reading import Unit, array_scale, eeg_picks
 
 if TYPE_CHECKING:
     from mne import BaseEpochs
@@ -98,8 +98,16 @@ class EpochSet:
 
     @classmethod
     def from_epochs(cls, epochs: BaseEpochs, *, columns: Mapping[str, ArrayLike] | None = None, **options: Any) -> Self:
-        """A set from mne `Epochs`, whose event names are the labels; a metadata table gives further columns."""
-        picks = [name for name, kind in zip(epochs.ch_names, epochs.get_channel_types(), strict=True) if kind == "eeg"]
+        """A set from mne `Epochs`, whose event names are the labels; a metadata table gives further columns.
+
+        Which channels are EEG is decided as in `open_recording`.
+
+        Raises:
+            ValueError: no EEG channel; see `from_arrays`.
+        """
+        picks = [epochs.ch_names[pick] for pick in eeg_picks(epochs).tolist()]
+        if not picks:
+            raise ValueError(f"the epochs have no EEG channel among {', '.join(epochs.ch_names[:8])}")
         words = {number: word for word, number in epochs.event_id.items()}
         table = {} if epochs.metadata is None else {str(key): epochs.metadata[key].to_numpy() for key in epochs.metadata}
         settings = {

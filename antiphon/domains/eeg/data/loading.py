@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from antiphon.common.data.manifest import Manifest, Row, read_manifest
+from antiphon.common.data.manifest import Manifest, Row
 from antiphon.common.data.recordings import Parts, Root, check_labels, class_names, manifest_parts
 from antiphon.common.encoder import InputSpec
 from antiphon.domains.eeg.data.epoch_files import is_epoch_file, read_epochs
 from antiphon.domains.eeg.data.epochs import EpochSet
-from antiphon.domains.eeg.data.montage import OnMismatch
+from antiphon.domains.eeg.data.montage import OnMismatch, check_on_mismatch
 from antiphon.domains.eeg.data.preparation import Preparation, preparation_of
-from antiphon.domains.eeg.data.reading import SUFFIXES, Unit
-from antiphon.domains.eeg.data.recordings import RecordingSet, Windows
+from antiphon.domains.eeg.data.reading import Unit
+from antiphon.domains.eeg.data.recordings import RecordingSet, Windows, list_recordings
 from antiphon.domains.eeg.data.splits import split_in_time, split_trials
 from antiphon.domains.eeg.data.trials import Events
 from antiphon.domains.eeg.data.tuh import tuh_abnormal
@@ -74,7 +74,8 @@ def load(
         layout: tuh_abnormal, or auto: as it comes.
         layout_options: for the layout's reader.
         input_spec: what an encoder expects; it then decides channels, preparation, window and events.
-        channels: names of the channels to read; None: those that the recordings have in common.
+        channels: names of the channels to read; None: those that most recordings have ("strict"), that all have ("subset"), or
+            of the recording with most ("interpolate").
         on_mismatch: what if a recording lacks some: "strict" leaves it out, "subset" does without, "interpolate" makes them of
             others.
         unit: of the numbers in the files; "auto" finds volts that are microvolts.
@@ -98,6 +99,7 @@ def load(
         ValueError: nothing given or usable, an unknown layout, a leak between train and test, labels missing where `labelled`.
         FileNotFoundError: a path that does not exist.
     """
+    check_on_mismatch(on_mismatch)
     steps = preparation if isinstance(preparation, Preparation) else Preparation.from_dict(preparation or {})
     cut = Cut(window_s, hop_s, events, start_s)
     wanted = None if channels is None else InputSpec(channels=len(channels), names=tuple(channels))
@@ -163,8 +165,7 @@ def read(path: Root, *, input_spec: InputSpec | None = None, on_mismatch: OnMism
     cut = Cut() if input_spec is None else _cut_of(input_spec, Cut())
     path = Path(path).expanduser()
     manifest = _open_all(path, "auto", {})
-    steps = None if input_spec is None else preparation_of(input_spec)
-    if steps is not None and steps.align:
+    if input_spec is not None and preparation_of(input_spec).align:
         raise ValueError(
             f"the encoder expects aligned trials, {path.name} is a recording: give events to `load`, or a file of trials"
         )
@@ -173,7 +174,6 @@ def read(path: Root, *, input_spec: InputSpec | None = None, on_mismatch: OnMism
         wanted=input_spec,
         on_mismatch=on_mismatch,
         unit=unit,
-        preparation=steps,
         window_s=cut.window_s,
         hop_s=cut.hop_s,
         label="label" if all(len(row.labels) == 1 for row in manifest) else None,
@@ -219,11 +219,9 @@ def _open(root: Root, layout: str, options: Mapping[str, Any]) -> Manifest:
         if layout not in LAYOUTS:
             raise ValueError(f"unknown layout {layout!r}: use auto, {', '.join(LAYOUTS)}")
         return LAYOUTS[layout](path, **options)
-    if path.name.lower().endswith(SUFFIXES):
-        return Manifest((Row(str(path.absolute())),), path.name)
     if path.exists() or path.suffix or len(path.parts) > 1:
         bids = path.is_dir() and any(path.glob("sub-*"))
-        found = read_manifest(path, labelled=False if bids else None, suffixes=SUFFIXES, what="recordings of EEG")
+        found = list_recordings(path, labelled=False if bids else None)
         return replace(found, rows=tuple(_with_bids_subject(row) for row in found))
     from antiphon.common.data.open_data import SOURCES, open_manifest
 

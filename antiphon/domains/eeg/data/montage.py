@@ -63,6 +63,12 @@ class ChannelMap:
         return signals if self.matrix is None else self.matrix @ signals
 
 
+def check_on_mismatch(on_mismatch: str) -> None:
+    """Raise a ValueError for a word that is none of `OnMismatch`, before it looks like a fault of the files."""
+    if on_mismatch not in get_args(OnMismatch):
+        raise ValueError(f"unknown on_mismatch {on_mismatch!r}: use one of {', '.join(get_args(OnMismatch))}")
+
+
 def map_channels(
     wanted: Sequence[str],
     available: Sequence[str],
@@ -87,8 +93,7 @@ def map_channels(
     Raises:
         ValueError: channels are missing ("strict"), more than half of them are, or there are no positions to interpolate by.
     """
-    if on_mismatch not in get_args(OnMismatch):
-        raise ValueError(f"unknown on_mismatch {on_mismatch!r}: use one of {', '.join(get_args(OnMismatch))}")
+    check_on_mismatch(on_mismatch)
     names, given = canonical_names(wanted), canonical_names(available)
     place = {name: number for number, name in enumerate(given)}
     present = np.asarray([name in place for name in names])
@@ -96,10 +101,13 @@ def map_channels(
     if not missing:
         return ChannelMap(names, np.asarray([place[name] for name in names]), present)
     told = f"{len(missing)} of {len(names)} channels are missing: {_listed(missing)}; it has {_listed(given)}"
-    if on_mismatch == "strict":
-        raise ValueError(f"{told}. Give on_mismatch='interpolate' (spherical splines) or 'subset' (without them)")
     if 2 * len(missing) > len(names):
         raise ValueError(f"{told}. That is more than half of them: use a recording with more of these electrodes")
+    if on_mismatch == "strict":
+        raise ValueError(
+            f"{told}. Give on_mismatch='interpolate' (spherical splines) or 'subset' (without them); in a command that is "
+            "--on-mismatch, in training data.on_mismatch"
+        )
     if on_mismatch == "subset":
         picks = np.asarray([place[name] for name in names if name in place])
         return ChannelMap(names, picks, present, np.eye(len(names))[:, present])

@@ -19,6 +19,7 @@ from antiphon.domains.eeg.data.montage import standard_positions
 from antiphon.domains.eeg.data.names import canonical_names, is_electrode
 
 if TYPE_CHECKING:
+    from mne import BaseEpochs
     from mne.io import BaseRaw
 
 Unit = Literal["auto", "V", "mV", "uV"]
@@ -27,6 +28,7 @@ UV_PER: dict[Unit, float] = {"V": 1e6, "mV": 1e3, "uV": 1.0}
 PLAUSIBLE_UV = (0.1, 1000.0)  # typical deviation of a channel within a second
 _ROUNDING = 1e-12  # a flat channel deviates by less, whatever its unit
 _LOOKS = 20  # seconds, spread over the recording, that the unit is judged by
+_COUNTS = slice(236, 252)  # bytes of an EDF's or BDF's header: data records (-1: nobody knows), and seconds that each lasts
 _HEADER = {".edf": slice(8, 168), ".bdf": slice(8, 168), ".gdf": slice(8, 168), ".vhdr": slice(0)}  # bytes on the patient
 
 
@@ -42,8 +44,9 @@ class RecordingInfo:
     """What is known of a recording without its samples.
 
     `names` of its EEG channels in today's spelling (those marked bad are left out), `sample_rate` in Hz, `samples` of each channel,
-    `positions` (C, 3) in metres where they are known, `uv_per_value` makes microvolts of what the file holds, and `note` says what
-    was found out about its unit. `name` is that of the file. Nothing here tells whose head it was.
+    `positions` (C, 3) in metres where they are known, `uv_per_value` makes microvolts of what the file holds, and `flat` names the
+    channels that never vary. `note` says what was found out: an odd unit, flat channels, an end that is missing. `name` is that of
+    the file. Nothing here tells whose head it was.
     """
 
     name: str
@@ -53,6 +56,7 @@ class RecordingInfo:
     positions: tuple[tuple[float, float, float], ...] | None
     uv_per_value: float
     note: str
+    flat: tuple[str, ...]
 
     @property
     def duration_s(self) -> float:
@@ -104,7 +108,8 @@ def open_recording(source: str | Path | BaseRaw, *, unit: Unit = "auto", name: s
     """A recording from an EDF, BDF, GDF, BrainVision (.vhdr), EEGLAB (.set) or FIF file, or from an mne `Raw`.
 
     What the file says of the subject is dropped. The channels are those that are electrodes of the 10-05 system by name; where
-    fewer than half of the EEG channels are, all EEG channels.
+    fewer than half of the EEG channels are, all EEG channels. Twenty seconds spread over the recording are looked at: for its
+    unit, and for channels that are flat.
 
     Args:
         source: the file or the object, which is left as it is.
@@ -113,16 +118,30 @@ def open_recording(source: str | Path | BaseRaw, *, unit: Unit = "auto", name: s
         name: what it is called in messages; None: the path, or "Raw".
 
     Raises:
-        RecordingError: a file that is missing, empty, damaged, of another format, without EEG channels, or of an implausible unit.
+        RecordingError: a file that is missing, empty, damaged, of another format, without EEG channels, of an implausible unit, or
+            with nothing but flat channels.
         ValueError: an unknown unit.
     """
     if unit not in get_args(Unit):
         raise ValueError(f"unknown unit {unit!r}: use one of {', '.join(get_args(Unit))}")
+    recording = _unjudged(source, name)
+    spreads = _spreads(recording)
+    flat = tuple(one for one, spread in zip(recording.names, spreads.max(axis=0), strict=True) if spread <= _ROUNDING)
+    if len(flat) == len(recording.names):
+        raise RecordingError(recording.name, "every channel is flat: nothing was recorded")
+    scale, *notes = _microvolts(recording.name, spreads, unit)
+    notes += [f"flat wherever it was looked at: {', '.join(flat)}"] if flat else []
+    notes += _missing_end(source, recording) if isinstance(source, str | Path) else []
+    return replace(recording, uv_per_value=scale, flat=flat, note="; ".join(notes))
+
+
+def _unjudged(source: str | Path | BaseRaw, name: str | None = None) -> Recording:
+    """A recording before anything is read of it, in volts if the file is honest."""
     if isinstance(source, str | Path):
         called, raw = name or str(source), _open_file(Path(source))
     else:
         called, raw = name or "Raw", source
-    picks = _eeg_picks(raw)
+    picks = eeg_picks(raw)
     if not len(picks):
         raise RecordingError(called, f"has no EEG channel among {', '.join(raw.ch_names[:8])}")
     if not raw.n_times:
@@ -132,23 +151,21 @@ def open_recording(source: str | Path | BaseRaw, *, unit: Unit = "auto", name: s
     except ValueError as error:
         raise RecordingError(called, str(error)) from error
     positions = standard_positions(names) or _own_positions(raw, picks)
-    values = Recording(called, names, float(raw.info["sfreq"]), int(raw.n_times), positions, 1.0, "", raw, picks)
-    scale, note = _microvolts(values, unit)
-    return replace(values, uv_per_value=scale, note=note)
+    return Recording(called, names, float(raw.info["sfreq"]), int(raw.n_times), positions, 1.0, "", (), raw, picks)
 
 
-def opened(path: str, unit: Unit) -> Recording:
-    """`open_recording` of a file, kept for the next window: the headers of the last 64 files are not read again."""
+def opened(path: str, uv_per_value: float) -> Recording:
+    """A file that was looked at before, kept for the next window: the headers of the last 64 files are not read again."""
     try:
         changed_ns = os.stat(path).st_mtime_ns
     except OSError as error:
         raise RecordingError(path, "no such file any more") from error
-    return _opened(path, unit, changed_ns)
+    return _opened(path, uv_per_value, changed_ns)
 
 
 @lru_cache(maxsize=64)
-def _opened(path: str, unit: Unit, changed_ns: int) -> Recording:
-    return open_recording(path, unit=unit)
+def _opened(path: str, uv_per_value: float, changed_ns: int) -> Recording:
+    return replace(_unjudged(path), uv_per_value=uv_per_value)
 
 
 def raw_from_array(signals: ArrayLike, names: list[str], sample_rate: float, *, unit: Unit = "auto") -> BaseRaw:
@@ -184,7 +201,10 @@ def array_scale(signals: NDArray[Any], unit: Unit = "auto") -> float:
     for scale in (1.0, 1e6):
         if PLAUSIBLE_UV[0] <= spread * scale <= PLAUSIBLE_UV[1]:
             return scale
-    raise ValueError(f"the channels have a deviation of {spread:g}: EEG in microvolts or volts has not; say unit='uV', 'mV' or 'V'")
+    raise ValueError(
+        f"the channels have a deviation of {spread:g}: EEG in microvolts or volts has not; say unit='uV', 'mV' or 'V' "
+        "(data.unit=uV in a command)"
+    )
 
 
 class quiet:
@@ -254,7 +274,8 @@ def _reader(path: Path) -> Callable[..., BaseRaw]:
     return readers[path.suffix.lower()]
 
 
-def _eeg_picks(raw: BaseRaw) -> NDArray[np.int64]:
+def eeg_picks(raw: BaseRaw | BaseEpochs) -> NDArray[np.int64]:
+    """The numbers of the channels that are EEG, as `open_recording` says, without those marked bad."""
     kinds, bad = raw.get_channel_types(), set(raw.info["bads"])
     picks = [number for number, name in enumerate(raw.ch_names) if kinds[number] == "eeg" and name not in bad]
     named = [number for number in picks if is_electrode(raw.ch_names[number])]
@@ -268,26 +289,42 @@ def _own_positions(raw: BaseRaw, picks: NDArray[np.int64]) -> tuple[tuple[float,
     return tuple((float(x), float(y), float(z)) for x, y, z in places) if known else None
 
 
-def _microvolts(recording: Recording, unit: Unit) -> tuple[float, str]:
-    """What makes microvolts of the numbers that mne gives, and a note where that is not what they are said to be."""
-    if unit != "auto":
-        return UV_PER[unit], ""
+def _spreads(recording: Recording) -> NDArray[np.float64]:
+    """The deviation of each channel within seconds spread over a recording, (seconds, C), in what mne gives."""
     size = max(1, min(recording.samples, round(recording.sample_rate)))
     starts = np.unique(np.linspace(0, recording.samples - size, _LOOKS).astype(np.int64))
-    spreads = np.concatenate([recording.read(start, start + size).std(axis=1) for start in starts.tolist()])
-    alive = spreads[spreads > _ROUNDING]
-    if not len(alive):
-        raise RecordingError(recording.name, "every channel is flat: nothing was recorded")
-    spread, (low, high) = float(np.median(alive)), PLAUSIBLE_UV
+    return np.stack([recording.read(start, start + size).std(axis=1) for start in starts.tolist()])
+
+
+def _microvolts(name: str, spreads: NDArray[np.float64], unit: Unit) -> tuple[float, *tuple[str, ...]]:
+    """What makes microvolts of the numbers that mne gives, then a note where that is not what they are said to be."""
+    if unit != "auto":
+        return (UV_PER[unit],)
+    spread, (low, high) = float(np.median(spreads[spreads > _ROUNDING])), PLAUSIBLE_UV
     if low <= spread * 1e6 <= high:
-        return 1e6, ""
+        return (1e6,)
     if low <= spread <= high:
         note = (
-            f"its values are said to be volts but deviate by {spread:.3g}: taken for microvolts (unit='uV' confirms, 'V' insists)"
+            f"its values are said to be volts but deviate by {spread:.3g}: taken for microvolts (unit='uV' confirms, 'V' insists; "
+            "data.unit=uV in a command)"
         )
         return 1.0, note
     raise RecordingError(
-        recording.name,
-        f"its channels deviate by {spread * 1e6:.3g} uV, EEG by {low:g} to {high:g}: if the file is right, say unit='V', else 'mV' "
-        "or 'uV' for what its numbers are",
+        name,
+        f"its channels deviate by {spread * 1e6:.3g} uV, EEG by {low:g} to {high:g}: if the file is right, say unit='V' "
+        "(data.unit=V in a command), else 'mV' or 'uV' for what its numbers are",
     )
+
+
+def _missing_end(path: str | Path, recording: Recording) -> list[str]:
+    """A note where an EDF or BDF file ends before all that its header announces."""
+    path = Path(path)
+    if path.suffix.lower() not in (".edf", ".bdf"):
+        return []
+    with path.open("rb") as file:
+        counts = file.read(256)[_COUNTS].decode("latin-1").replace("\0", " ")
+    record_s, there_s = float(counts[8:]), recording.duration_s
+    announced_s = int(counts[:8]) * record_s
+    if announced_s - there_s < record_s / 2:  # also where the number of records is -1
+        return []
+    return [f"it was cut off: only {there_s:g} s of {announced_s:g} s are there"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from antiphon.common.data.windows import random_starts
 from antiphon.common.encoder import InputSpec
 from antiphon.domains.eeg.data.epochs import EpochSet, number_subjects
 from antiphon.domains.eeg.data.montage import OnMismatch
-from antiphon.domains.eeg.data.preparation import Preparation
+from antiphon.domains.eeg.data.preparation import Preparation, preparation_of
 from antiphon.domains.eeg.data.reading import SUFFIXES, Unit
 from antiphon.domains.eeg.data.sources import Source, open_sources
 from antiphon.domains.eeg.data.texts import random_substrings
@@ -87,15 +87,17 @@ class RecordingSet:
         seed: int = 0,
         name: str = "",
     ) -> Self:
-        """A set from a manifest, or the path of one, or of a folder.
+        """A set from a manifest, or the path of one, of a folder, or of a single recording.
 
         Args:
             manifest: the recordings. Each is opened once; those that cannot be used are listed and left out.
             raws: mne objects for rows that are no files, by their path.
-            wanted: the channels (`names`, `positions`) to read; None: those that the recordings have in common.
+            wanted: what an encoder expects: the channels (`names`, `positions`), their rate, how they were prepared; None: the
+                channels of `common_channels`.
             on_mismatch: what if a recording lacks some: strict, subset or interpolate, see `map_channels`.
             unit: see `open_recording`.
-            preparation: what is done to them; None: nothing.
+            preparation: what is done to them; None: what was done to those of `wanted`, else nothing. Alignment waits for
+                `in_memory`.
             window_s: length of an example.
             hop_s: from one window to the next, where windows stand side by side; None: `window_s`.
             span_s: the part of every recording that counts, from and to (None: its end).
@@ -111,16 +113,21 @@ class RecordingSet:
             name: in messages and reports; "" takes the manifest's.
 
         Raises:
-            ValueError: nothing usable, other channels or rates than the others have, no such event, or labels on some rows only.
+            ValueError: nothing usable, other channels or rates than the others have or `wanted` says, no such event, labels on
+                some rows only, or an unknown word for `windows`, `on_mismatch` or `unit`.
         """
-        manifest = manifest if isinstance(manifest, Manifest) else read_manifest(manifest, suffixes=SUFFIXES)
+        if windows not in get_args(Windows):
+            raise ValueError(f"unknown windows {windows!r}: use one of {', '.join(get_args(Windows))}")
+        manifest = manifest if isinstance(manifest, Manifest) else list_recordings(manifest)
+        if preparation is None:
+            preparation = Preparation() if wanted is None else preparation_of(wanted)
         manifest, sources, spec, left_out = open_sources(
             replace(manifest, name=name or manifest.name),
             raws=raws,
             wanted=wanted,
             on_mismatch=on_mismatch,
             unit=unit,
-            preparation=preparation or Preparation(),
+            preparation=preparation,
             shortest_s=0.0 if events is not None else window_s,
             span_s=span_s,
         )
@@ -269,3 +276,11 @@ class RecordingSet:
             quarantine=self.quarantine,
         )
         return made.aligned() if self.input_spec.preparation.get("align") else made
+
+
+def list_recordings(path: str | Path, *, labelled: bool | None = None) -> Manifest:
+    """A manifest from a file that lists recordings, from a folder of them, or of one recording; see `read_manifest`."""
+    path = Path(path).expanduser()
+    if path.name.lower().endswith(SUFFIXES):
+        return Manifest((Row(str(path.absolute())),), path.name)
+    return read_manifest(path, labelled=labelled, suffixes=SUFFIXES, what="recordings of EEG")

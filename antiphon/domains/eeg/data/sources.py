@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -13,10 +15,17 @@ from antiphon.common.data.manifest import Manifest, Row
 from antiphon.common.data.quarantine import Quarantine
 from antiphon.common.distributed import is_first_process
 from antiphon.common.encoder import InputSpec
-from antiphon.domains.eeg.data.montage import ChannelMap, OnMismatch, map_channels, spec_positions, standard_positions
+from antiphon.domains.eeg.data.montage import (
+    ChannelMap,
+    OnMismatch,
+    check_on_mismatch,
+    map_channels,
+    spec_positions,
+    standard_positions,
+)
 from antiphon.domains.eeg.data.preparation import Preparation, Prepared, pooled_statistics, segment_starts
 from antiphon.domains.eeg.data.preprocessing import baseline, robust_scale
-from antiphon.domains.eeg.data.reading import UV_PER, Recording, RecordingError, RecordingInfo, Unit, open_recording, opened
+from antiphon.domains.eeg.data.reading import Recording, RecordingError, RecordingInfo, Unit, open_recording, opened
 
 if TYPE_CHECKING:
     from mne.io import BaseRaw
@@ -29,11 +38,12 @@ Places = tuple[tuple[float, float, float], ...] | None
 class Source:
     """How windows of one recording are read: `origin` is its path, or an open recording.
 
-    `first` to `last` is the part that counts, in prepared samples; `statistics` are those of robust scaling.
+    `uv_per_value` makes microvolts of its numbers. `first` to `last` is the part that counts, in prepared samples; `statistics` are
+    those of robust scaling.
     """
 
     origin: str | Recording
-    unit: Unit
+    uv_per_value: float
     prepared: Prepared
     first: int
     last: int
@@ -42,7 +52,7 @@ class Source:
     @property
     def recording(self) -> Recording:
         """Open it, unless it was open."""
-        return opened(self.origin, self.unit) if isinstance(self.origin, str) else self.origin
+        return opened(self.origin, self.uv_per_value) if isinstance(self.origin, str) else self.origin
 
     def read(self, start: int, size: int) -> NDArray[np.float32]:
         """Prepared samples `start` to `start + size` of the recording, (C, size), after all steps but alignment."""
@@ -73,7 +83,7 @@ def open_sources(
     Args:
         manifest: rows whose `start_s` and `end_s` say which part counts.
         raws: mne objects by the path that their row has.
-        wanted: names (and positions) of the channels; None: those that every recording has, see `common_channels`.
+        wanted: names (and positions) of the channels, and the rate that is due; None: see `common_channels`.
         on_mismatch: see `map_channels`.
         unit: see `open_recording`.
         preparation: what is done to them.
@@ -82,11 +92,47 @@ def open_sources(
 
     Raises:
         RecordingError: a manifest of one recording, which cannot be used.
-        ValueError: nothing usable, recordings that do not have the same channels, or, without `preparation.sample_rate`, rates.
+        ValueError: nothing usable, recordings that do not have the same channels, or, without `preparation.sample_rate`, rates;
+            another rate than is wanted; an unknown `on_mismatch`.
     """
-    raws, refused, notes = raws or {}, [], []
+    check_on_mismatch(on_mismatch)
+    rows, found, refused = _open_all(manifest, raws or {}, unit)
+    names, places = _wanted(found, wanted, on_mismatch)
+    kept: list[Row] = []
+    sources: list[Source] = []
+    notes: list[str] = []
+    unread: set[str] = set()
+    for row, info in zip(rows, found, strict=True):
+        try:
+            channels = _channels(info, names, places, on_mismatch)
+            if {info.names[pick] for pick in channels.picks} <= set(info.flat):
+                raise RecordingError(row.path, f"its channels {', '.join(names)} are flat: nothing was recorded there")
+            sources.append(_source(row, info, Prepared(preparation, channels, info.sample_rate, info.samples), shortest_s, span_s))
+        except ValueError as error:
+            refused.append((row.path, error.reason if isinstance(error, RecordingError) else str(error)))
+            continue
+        kept.append(row)
+        notes += _told(row.path, info, channels)
+        unread.update(set(info.names).difference(names))
+    if not kept and len(manifest) == 1:
+        raise RecordingError(*refused[0])
+    if not kept:
+        raise ValueError(f"{manifest.name}: none of {len(manifest)} recordings can be used: {grouped_reasons(refused)}")
+    if unread and (wanted is None or wanted.names is None):
+        notes.append(f"  channels that only some recordings have are not read: {', '.join(sorted(unread))}")
+    left_out = Quarantine(tuple(refused), len(manifest))
+    tell(manifest.name, [str(left_out)] if left_out else [])
+    tell(manifest.name, [f"{len(notes)} note{'s' if len(notes) > 1 else ''}", *notes] if notes else [])
+    return replace(manifest, rows=tuple(kept)), tuple(sources), _spec(sources, places, manifest.name, wanted), left_out
+
+
+def _open_all(
+    manifest: Manifest, raws: Mapping[str, BaseRaw], unit: Unit
+) -> tuple[list[Row], list[RecordingInfo], list[tuple[str, str]]]:
+    """The rows that can be opened, what is known of each, and (path, reason) of the others."""
     rows: list[Row] = []
     found: list[RecordingInfo] = []
+    refused: list[tuple[str, str]] = []
     for row in manifest:
         try:
             recording = open_recording(raws.get(row.path, row.path), unit=unit, name=row.path)
@@ -94,26 +140,7 @@ def open_sources(
             rows.append(row)
         except RecordingError as error:
             refused.append((error.path, error.reason))
-    kept: list[Row] = []
-    sources: list[Source] = []
-    names, places = _wanted(found, wanted, on_mismatch)
-    for row, info in zip(rows, found, strict=True):
-        try:
-            channels = _channels(info, names, places, on_mismatch)
-            sources.append(_source(row, info, Prepared(preparation, channels, info.sample_rate, info.samples), shortest_s, span_s))
-            kept.append(row)
-            notes += [f"  {row.path}: {info.note}"] if info.note else []
-            notes += _told(row.path, channels)
-        except ValueError as error:
-            refused.append((row.path, error.reason if isinstance(error, RecordingError) else str(error)))
-    left_out = Quarantine(tuple(refused), len(manifest))
-    if not kept and len(manifest) == 1:
-        raise RecordingError(*refused[0])
-    if not kept:
-        raise ValueError(f"{manifest.name}: none of {len(manifest)} recordings can be used (first: {': '.join(refused[0])})")
-    tell(manifest.name, [str(left_out)] if left_out else [])
-    tell(manifest.name, [f"{len(notes)} note{'s' if len(notes) > 1 else ''}", *notes] if notes else [])
-    return replace(manifest, rows=tuple(kept)), tuple(sources), _spec(sources, places, manifest.name), left_out
+    return rows, found, refused
 
 
 def _wanted(found: Sequence[RecordingInfo], wanted: InputSpec | None, on_mismatch: OnMismatch) -> tuple[tuple[str, ...], Places]:
@@ -134,26 +161,45 @@ def _channels(info: RecordingInfo, names: tuple[str, ...], places: Places, on_mi
 
 
 def common_channels(recordings: Sequence[RecordingInfo], on_mismatch: OnMismatch) -> tuple[str, ...]:
-    """The channels of a set of recordings: those of all of them.
+    """The channels that are read of a set of recordings.
 
-    "strict": they must all have the same; "subset": those that all have; "interpolate": those of the recording that has most.
+    "strict": those that most of them have, so that the few others are left out; "subset": those that all have; "interpolate":
+    those of the recording that has most (electrodes before what has no place, such as bipolar channels).
 
     Raises:
-        ValueError: they differ ("strict"), or have none in common.
+        ValueError: no set of channels that more than half of them have ("strict"), or none that all have ("subset").
     """
     if on_mismatch == "interpolate":
-        return max(recordings, key=lambda one: len(one.names)).names
-    shared = [name for name in recordings[0].names if all(name in one.names for one in recordings)]
-    odd = next((one for one in recordings if set(one.names) != set(recordings[0].names)), None)
-    if odd is not None and on_mismatch == "strict":
-        apart = sorted(set(odd.names) ^ set(recordings[0].names))
+        return max(recordings, key=lambda one: (one.positions is not None, len(one.names))).names
+    counts = Counter(frozenset(one.names) for one in recordings)
+    usual = max(counts, key=lambda names: (counts[names], sum(names.issubset(one.names) for one in recordings)))
+    first = next(one for one in recordings if set(one.names) == usual)
+    odd = min(recordings, key=lambda one: len(usual.intersection(one.names)))
+    if on_mismatch == "subset":
+        shared = [name for name in first.names if all(name in one.names for one in recordings)]
+        if not shared:
+            raise ValueError(
+                f"{odd.name} and the others have no channel in common (it has {', '.join(odd.names[:12])}): leave it out, or give "
+                "channels=[...] (data.channels in a command)"
+            )
+        return tuple(shared)
+    if 2 * sum(usual.issubset(one.names) for one in recordings) <= len(recordings):
+        apart = sorted(usual.symmetric_difference(odd.names))
         raise ValueError(
-            f"{odd.name} and {recordings[0].name} do not have the same channels ({', '.join(apart[:12])} in one only): give "
-            "channels=[...], on_mismatch='subset' for those that all have, or 'interpolate'"
+            f"most recordings do not have the same channels ({', '.join(apart[:12])} in only one of {first.name} and {odd.name}): "
+            "give channels=[...], on_mismatch='subset' for those that all have, or 'interpolate'; in a command data.channels, "
+            "data.on_mismatch"
         )
-    if not shared:
-        raise ValueError(f"{recordings[0].name} and the others have no channel in common: give channels=[...]")
-    return tuple(shared)
+    return first.names
+
+
+def grouped_reasons(refused: Sequence[tuple[str, str]]) -> str:
+    """Why recordings were refused, (path, reason) each: the most frequent kind of reason first, with its count and an example."""
+    kinds: dict[str, list[tuple[str, str]]] = {}
+    for path, reason in refused:
+        kinds.setdefault(re.split("[:;]", reason)[0], []).append((path, reason))
+    alike = sorted(kinds.values(), key=len, reverse=True)
+    return "; ".join(f"{len(group)} such as {group[0][0]} ({group[0][1]})" for group in alike)
 
 
 def _source(row: Row, info: RecordingInfo, prepared: Prepared, shortest_s: float, span_s: tuple[float, float | None]) -> Source:
@@ -163,8 +209,7 @@ def _source(row: Row, info: RecordingInfo, prepared: Prepared, shortest_s: float
     last = min([prepared.length, *(round(end * rate) for end in ends)])
     if last - first < max(1, round(shortest_s * rate)):
         raise RecordingError(info.name, f"too short: {max(0, last - first) / rate:g} s, {shortest_s:g} s are due")
-    told = next(name for name, scale in UV_PER.items() if scale == info.uv_per_value)
-    source = Source(info if isinstance(info, Recording) else row.path, told, prepared, first, last)
+    source = Source(info if isinstance(info, Recording) else row.path, info.uv_per_value, prepared, first, last)
     return replace(source, statistics=_statistics(source, shortest_s)) if prepared.preparation.robust else source
 
 
@@ -183,12 +228,18 @@ def _statistics(source: Source, window_s: float) -> Statistics:
     return pooled_statistics([bare.read(source.first + start, size) for start in starts])
 
 
-def _spec(sources: Sequence[Source], places: Places, name: str) -> InputSpec:
+def _spec(sources: Sequence[Source], places: Places, name: str, wanted: InputSpec | None) -> InputSpec:
     first = sources[0].prepared
     rates = sorted({source.prepared.sample_rate for source in sources})
     if len(rates) > 1:
         listed = ", ".join(f"{rate:g}" for rate in rates[:6])
         raise ValueError(f"{name}: recordings at {listed} Hz: give a sample_rate in the preparation to bring them to one")
+    due = None if wanted is None else wanted.sample_rate
+    if due not in (None, rates[0]):
+        raise ValueError(
+            f"{name}: recordings at {rates[0]:g} Hz, {due:g} Hz are due: give sample_rate={due:g} in the preparation, or no "
+            "preparation where an encoder says its own"
+        )
     names = first.channels.names
     return InputSpec(
         channels=len(names),
@@ -200,9 +251,11 @@ def _spec(sources: Sequence[Source], places: Places, name: str) -> InputSpec:
     )
 
 
-def _told(path: str, channels: ChannelMap) -> list[str]:
-    made = [f"  {path}: {', '.join(channels.interpolated)} interpolated"] if channels.interpolated else []
-    return made + ([f"  {path}: without {', '.join(channels.absent)}"] if channels.absent else [])
+def _told(path: str, info: RecordingInfo, channels: ChannelMap) -> list[str]:
+    """What is to be known of a recording that is used."""
+    made = ", ".join(channels.interpolated)
+    found = (info.note, f"{made} interpolated" if made else "", f"without {', '.join(channels.absent)}" if channels.absent else "")
+    return [f"  {path}: {one}" for one in found if one]
 
 
 def tell(name: str, lines: Sequence[str], limit: int = 50) -> None:

@@ -52,7 +52,8 @@ def find_trials(
     Raises:
         ValueError: no such event in any recording, or a label that is not among `classes`.
     """
-    labels_of = dict(events) if isinstance(events, Mapping) else {word: word for word in events}
+    pairs = events.items() if isinstance(events, Mapping) else ((word, word) for word in events)
+    labels_of = {str(word): str(label) for word, label in pairs}  # codes may come as numbers
     names = sorted_names(labels_of.values()) if classes is None else tuple(classes)
     unknown = sorted(set(labels_of.values()) - set(names))
     if unknown:

@@ -72,7 +72,7 @@ class MVCNet(Objective):
             raise ValueError(f"MVCNet learns to tell classes apart, the training set has {len(classes)}: give labelled trials")
         self.views = checked_kinds(views)
         if cross_view_weight and not self.views:
-            raise ValueError("there is nothing to contrast the raw trials with: give a view, or cross_view_weight=0")
+            raise ValueError("there is nothing to contrast the raw trials with: give a view, or objective.cross_view_weight=0")
         self.cross_view_weight, self.cross_model_weight = cross_view_weight, cross_model_weight
         self.temperature = temperature
         self.classes = tuple(classes)

@@ -51,11 +51,15 @@ class MVCNetViews:
                 self._changes.append(PolarityInversion(p=1.0))
             elif kind == "frequency":
                 if sample_rate is None:
-                    raise ValueError("the frequency view needs the sampling rate: give views.sample_rate, or leave it out of kinds")
+                    raise ValueError(
+                        "the frequency view needs the sampling rate: give views.sample_rate, or leave it out of views.kinds"
+                    )
                 self._changes.append(FrequencyShift((shift_hz, shift_hz), sample_rate=sample_rate))
             else:
                 if names is None:
-                    raise ValueError("the space view needs the names of the electrodes: give views.names, or leave it out of kinds")
+                    raise ValueError(
+                        "the space view needs the names of the electrodes: give views.names, or leave it out of views.kinds"
+                    )
                 self._changes.append(ChannelReflection(names, pairs=pairs, unpaired=unpaired, p=1.0))
 
     def __call__(self, signals: Tensor, lengths: Tensor, random: KeyedRandom) -> list[View]:
@@ -84,7 +88,7 @@ def mirror_order(classes: Sequence[str], rule: str | Sequence[str] | None = "aut
     if not any(re.search("left|right", name, re.IGNORECASE) for name in classes):
         raise ValueError(
             f"the classes {', '.join(classes)} do not say which is left and which right: give mirrored_classes=[...], the mirror "
-            "image of each in order, or mirrored_classes=null where a reflection changes no class"
+            "image of each in order, or None where a reflection changes no class (objective.mirrored_classes, null in a command)"
         )
     return [place.get(_exchanged(name), place[name]) for name in classes]
 

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from antiphon.common.data.loader import BatchSource
+from antiphon.domains.time_series.data import storage
 from antiphon.domains.time_series.data.series_set import TimeSeriesSet
-from antiphon.domains.time_series.data.storage import allocate, chunks
+from antiphon.domains.time_series.data.storage import allocate
 
 Scaling = Literal["auto", "none", "channel", "global"]
+_VALUES = 1 << 24  # numbers looked at together, where series are so long that it is fewer of them than `storage.CHUNK`
 _MEAN_TOLERANCE, _STD_TOLERANCE = 0.05, 0.1  # the archive's z-scores used either divisor, n or n - 1, and few digits
 
 
-def standardization(train: TimeSeriesSet, scaling: Scaling = "auto") -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def standardization(train: BatchSource, scaling: Scaling = "auto") -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Mean and standard deviation (C,) each, from the training series alone, to hand to `Encoder.fit_standardization`.
+
+    Of a set that draws windows of recordings (EEG), from those that it draws first.
 
     `"channel"`: of each channel over all series and times (TS2Vec for the UEA archive). `"global"`: one number each for all
     channels, which keeps their amplitudes comparable. `"none"`: 0 and 1. `"auto"`: `"channel"` for multivariate sets; a univariate
@@ -27,36 +33,37 @@ def standardization(train: TimeSeriesSet, scaling: Scaling = "auto") -> tuple[ND
     """
     if scaling not in get_args(Scaling):
         raise ValueError(f"scaling must be one of {get_args(Scaling)}, got {scaling!r}")
-    channels = train.channels
+    channels = train.batch(np.zeros(1, np.int64)).signals.shape[1]
     if scaling == "auto":
         scaling = "channel" if channels > 1 else "none" if _already_standardized(train) else "global"
     if scaling == "none":
         return np.zeros(channels, np.float32), np.ones(channels, np.float32)
     axes = (0, 2) if scaling == "channel" else (0, 1, 2)
     count, total = np.zeros(channels), np.zeros(channels)
-    for _, series in _values(train):
+    for series in _values(train):
         count += (~np.isnan(series)).sum(axis=axes)
         total += np.nansum(series, axis=axes, dtype=np.float64)
     mean = total / np.maximum(count, 1)
     squares = np.zeros(channels)  # a second pass: the difference of two large sums would lose the digits that matter
-    for _, series in _values(train):
+    for series in _values(train):
         squares += np.nansum((series - mean[:, None]) ** 2, axis=axes, dtype=np.float64)
     std = np.sqrt(squares / np.maximum(count, 1))
     return mean.astype(np.float32), np.where(std > 0, std, 1.0).astype(np.float32)
 
 
-def _values(data: TimeSeriesSet) -> Any:
-    """`chunks` of a set with NaN behind the end of each series."""
-    time = np.arange(data.signals.shape[2])
-    for start, series in chunks(data.signals):
-        inside = time < data.lengths[start : start + len(series), None, None]
-        yield start, np.where(inside, series, np.float32(np.nan))
+def _values(data: BatchSource) -> Iterator[NDArray[np.float32]]:
+    """The series (n, C, T) of a set, some at a time, with NaN behind the end of each."""
+    step = max(1, min(storage.CHUNK, _VALUES // data.batch(np.zeros(1, np.int64)).signals.numel()))
+    for start in range(0, len(data), step):
+        batch = data.batch(np.arange(start, min(start + step, len(data))))
+        inside = np.arange(batch.signals.shape[2]) < batch.lengths.numpy()[:, None, None]
+        yield np.where(inside, batch.signals.numpy(), np.float32(np.nan))
 
 
-def _already_standardized(data: TimeSeriesSet) -> bool:
+def _already_standardized(data: BatchSource) -> bool:
     """Whether nine of ten series have mean 0 and deviation 1, or are constant."""
     fits = 0
-    for _, series in _values(data):
+    for series in _values(data):
         mean, std = np.nanmean(series, axis=(1, 2), dtype=np.float64), np.nanstd(series, axis=(1, 2), dtype=np.float64)
         fits += int(((np.abs(mean) < _MEAN_TOLERANCE) & ((np.abs(std - 1) < _STD_TOLERANCE) | (std == 0))).sum())
     return fits >= 0.9 * len(data)
