@@ -18,6 +18,7 @@ demo-eeg: .venv/demo-eeg
 	$(BIN)/antiphon pretrain eeg/eeg_clip data=eeg/recordings data.root=$(EEG)/recordings/manifest.csv data.window_s=4 \
 	  encoder=braindecode towers.per_frame=false text.prompts=eeg_simulated training.epochs=null training.steps=300 optimizer.lr=0.002 \
 	  evaluation.random_seeds=[0] evaluation.shares=[1.0] run_dir=$(EEG)/run
+	@echo "Probes may lie below the random encoder's: contrast with texts gives away what the texts do not need."
 	$(BIN)/antiphon zero-shot eeg $(EEG)/held-out/*.edf --model $(EEG)/run --task slowing
 	@echo "What their reports say of it:" && cut -d, -f2- $(EEG)/held-out/manifest.csv
 

@@ -158,6 +158,13 @@ def embed(options: Namespace) -> None:
     console.print(f"{count} embedding{'s' if count != 1 else ''} of {dimensions} dimensions in {options.output}", highlight=False)
 
 
+def _threshold(calibration: dict[str, Any]) -> str:
+    """What `antiphon verify` decides by, if anything."""
+    if "missing" in calibration:
+        return f"none, since {calibration['missing']}"
+    return f"{calibration['threshold']:.4f}, from {calibration['speakers']} speakers, {calibration['source']}"
+
+
 def info(options: Namespace) -> None:
     """Say what an encoder is, what it expects, and what was measured."""
     from antiphon.common.hub import model_facts
@@ -179,6 +186,8 @@ def info(options: Namespace) -> None:
         **model_facts(options.run),
         **{key: value for key, value in about.items() if key != "results" and value is not None},
     }
+    if "calibration" in facts:
+        facts["threshold"] = _threshold(facts.pop("calibration"))
     for key, value in facts.items():
         console.print(f"[bold]{key:<11}[/] {escape(str(value))}", highlight=False)
     if about.get("results"):

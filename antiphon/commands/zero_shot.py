@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 WIDE = 5  # labels that have a column of their own
 DRAWN = 12  # recordings in a picture
 LEAST = 0.5  # score of a label that holds, with --multi-label
+WIDTH = 160  # characters of a table that no terminal bounds
 PICTURES = (".png", ".svg", ".pdf")
 
 
@@ -81,6 +82,8 @@ def zero_shot(options: Namespace) -> None:
         print(json.dumps(report, indent=2))
     else:
         console = Console()
+        if not console.is_terminal:
+            console.width = max(console.width, WIDTH)  # names stay whole in a file or a pipe
         console.print(_table(recordings, task.labels, threshold))
         console.print(f"config {config}  prompts {escape(asked['prompts'])}", highlight=False, soft_wrap=True)
     untold = replace(left_out, entries=tuple(entry for entry in left_out.entries if entry not in told))

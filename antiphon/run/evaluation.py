@@ -104,13 +104,15 @@ def metric_table(title: str, rows: Sequence[Row], names: tuple[str, str] = ("ran
 
     Without the first (no random seeds were asked for) the second stands alone. A metric that the data do not define, such as the
     recall of anomalies where there are none, is left out and named below. So are bounds that a metric brings along (`x_low` and
-    `x_high` of `x`): their means over seeds.
+    `x_high` of `x`), their means over seeds, and numbers of trials that are the same for all.
     """
     sides = [[row for row in rows if row["encoder"] == name] for name in names]
     metrics = [key for key in rows[0] if key not in ("encoder", "seed")]
     bounded = [metric for metric in metrics if f"{metric}_low" in metrics and f"{metric}_high" in metrics]
     bounds = {f"{metric}_{side}" for metric in bounded for side in ("low", "high")}
-    defined = [metric for metric in metrics if metric not in bounds and all(math.isfinite(row[metric]) for row in rows)]
+    counts = {metric for metric in metrics if metric.endswith("_trials") and len({row[metric] for row in rows}) == 1}
+    shown = [metric for metric in metrics if metric not in bounds | counts]
+    defined = [metric for metric in shown if all(math.isfinite(row[metric]) for row in rows)]
     baseline, trained = ({_spoken(metric): [row[metric] for row in side] for metric in defined} for side in sides)
     if not sides[0]:
         table = Table(
@@ -120,7 +122,8 @@ def metric_table(title: str, rows: Sequence[Row], names: tuple[str, str] = ("ran
         paired = len(sides[0]) > 1 and [row["seed"] for row in sides[0]] == [row["seed"] for row in sides[1]]
         table = comparison_table(trained, baseline, title=title, paired=paired, names=names)
     notes = [table.caption, *(_bounds_note(metric, sides, names) for metric in bounded)]
-    undefined = ", ".join(_spoken(metric) for metric in metrics if metric not in defined and metric not in bounds)
+    notes += [f"{', '.join(f'{_spoken(metric)} {rows[0][metric]:g}' for metric in sorted(counts))}."] if counts else []
+    undefined = ", ".join(_spoken(metric) for metric in shown if metric not in defined)
     notes += [f"Not defined here: {undefined}."] if undefined else []
     return replace(table, caption=" ".join(notes).strip())
 
