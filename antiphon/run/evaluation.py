@@ -122,7 +122,7 @@ def metric_table(title: str, rows: Sequence[Row], names: tuple[str, str] = ("ran
         paired = len(sides[0]) > 1 and [row["seed"] for row in sides[0]] == [row["seed"] for row in sides[1]]
         table = comparison_table(trained, baseline, title=title, paired=paired, names=names)
     notes = [table.caption, *(_bounds_note(metric, sides, names) for metric in bounded)]
-    notes += [f"{', '.join(f'{_spoken(metric)} {rows[0][metric]:g}' for metric in sorted(counts))}."] if counts else []
+    notes += [f"{', '.join(f'{_spoken(metric)} {rows[0][metric]:,.0f}' for metric in sorted(counts))}."] if counts else []
     undefined = ", ".join(_spoken(metric) for metric in shown if metric not in defined)
     notes += [f"Not defined here: {undefined}."] if undefined else []
     return replace(table, caption=" ".join(notes).strip())

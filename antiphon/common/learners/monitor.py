@@ -118,7 +118,8 @@ def take_snapshot(
     was_training = learner.training
     learner.eval()
     with seeded_scope(learner.seed, "monitor"):
-        embeddings = learner.encoder.embed(signals.signals, signals.lengths, context=signals.context or None).float().cpu()
+        heard = signals.signals[..., : max(int(signals.lengths.max()), learner.encoder.input_spec.min_length)]  # no padding behind
+        embeddings = learner.encoder.embed(heard, signals.lengths, context=signals.context or None).float().cpu()
         sides = [side.float() for side in compared(_outputs(learner, batch))[:2]]
     learner.train(was_training)
     if len(embeddings) < 2:
