@@ -134,8 +134,8 @@ def _view_pictures(config: dict[str, Any], part: RunFolder, train: Any) -> list[
     rows = np.arange(min(len(train), config["training"]["batch_size"]))
     batch = train.batch(rows)
     views = learner.make_views(batch)
-    original = learner.encoder.standardize(batch.signals)[0]
-    names = {f"view {number + 1}": _masked(view)[0] for number, view in enumerate(views)}
+    original = learner.encoder.standardize(batch.signals)[0][:, : int(batch.lengths[0])]
+    names = {f"view {number + 1}": _masked(view)[0][:, : int(view.lengths[0])] for number, view in enumerate(views)}
     caption = "A training example and what the encoder sees of it; gaps are time stamps hidden from it."
     pictures: list[Picture] = [("Views", caption, view_examples(original, names))]
     if config.get("pair_mining"):
