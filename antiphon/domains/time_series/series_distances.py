@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from antiphon.common.data.loader import BatchSource
-from antiphon.domains.time_series.data import TimeSeriesSet
 from antiphon.domains.time_series.distance_rows import DistanceRows, soft_distances
 
 
@@ -22,10 +22,18 @@ class SeriesDistances:
         self.rows: DistanceRows | None = None
 
     def prepare(self, train: BatchSource) -> None:
-        """Compute the distances between the series of `train`."""
-        if not isinstance(train, TimeSeriesSet):
-            raise TypeError(f"distances between series need a TimeSeriesSet, got {type(train).__name__}")
-        self.rows = soft_distances(train.signals, lengths=train.lengths, **self.settings)
+        """Compute the distances between the series of `train`.
+
+        Raises:
+            ValueError: a set that draws its windows anew in every epoch, so that they have no distance once and for all.
+        """
+        signals, lengths = getattr(train, "signals", None), getattr(train, "lengths", None)
+        if not isinstance(signals, np.ndarray) or lengths is None:
+            raise ValueError(
+                "the distances between examples need examples that stay the same, all in one array: give data.in_memory=true "
+                "for EEG, or use another objective"
+            )
+        self.rows = soft_distances(signals, lengths=lengths, **self.settings)
 
     def __call__(self, index: Tensor) -> Tensor:
         """Normalised distances between rows `index` (B,) of the training set, (B, B)."""

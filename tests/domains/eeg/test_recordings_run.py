@@ -30,6 +30,36 @@ def test_the_data_configs_compose(name: str) -> None:
         assert (data["window_s"], data["hop_s"]) == (tuh.WINDOW_S, tuh.HOP_S) and not data["layout_options"]["labels_in_text"]
 
 
+def test_events_replace_those_of_the_data_config() -> None:
+    assert compose("eeg/mvcnet")["data"]["events"] == {769: "left", 770: "right"}
+    for events in ({"left_hand": "left", "right_hand": "right"}, {769: "rest"}):
+        written = ", ".join(f"{word}: {label}" for word, label in events.items())
+        assert compose("eeg/mvcnet", ["data.root=x", f"data.events={{{written}}}"])["data"]["events"] == events
+
+
+@pytest.mark.parametrize("recipe", ["simclr", "ts2vec"])
+def test_encoders_of_other_domains_take_part(recipe: str, tmp_path: Path) -> None:
+    simulate_recordings(3, 2, duration_s=6.0).write(tmp_path / "study")
+    given = ["data=eeg/recordings", f"data.root={tmp_path / 'study/manifest.csv'}", "data.window_s=1", "data.label=slowing"]
+    size = {"simclr": ["encoder.width=4", "encoder.blocks=[1]"], "ts2vec": ["encoder.depth=2", "encoder.hidden_dim=8"]}[recipe]
+    steps = ["training.epochs=null", "training.steps=2", "training.batch_size=4", "~evaluation", "~pictures"]
+    main(
+        [
+            "pretrain",
+            f"time_series/{recipe}",
+            *given,
+            *size,
+            *steps,
+            "training.progress=false",
+            "report=false",
+            f"run_dir={tmp_path / 'run'}",
+        ]
+    )
+    encoder = antiphon.load_encoder(tmp_path / "run")
+    assert encoder.input_spec.names is not None and len(encoder.input_spec.names) == 19
+    assert encoder.input_spec.unit == "uV" and 5 < float(encoder.input_std.mean()) < 100
+
+
 def test_a_run_and_strangers(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     run = tmp_path / "run"
     main(["pretrain", "eeg/simclr", "data=eeg/simulated", "encoder=eegnet", f"run_dir={run}", *SMALL, *QUIET])

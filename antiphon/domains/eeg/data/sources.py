@@ -199,7 +199,7 @@ def grouped_reasons(refused: Sequence[tuple[str, str]]) -> str:
     for path, reason in refused:
         kinds.setdefault(re.split("[:;]", reason)[0], []).append((path, reason))
     alike = sorted(kinds.values(), key=len, reverse=True)
-    return "; ".join(f"{len(group)} such as {group[0][0]} ({group[0][1]})" for group in alike)
+    return "; ".join(f"{f'{len(ones)} such as ' if len(ones) > 1 else ''}{ones[0][0]} ({ones[0][1]})" for ones in alike)
 
 
 def _source(row: Row, info: RecordingInfo, prepared: Prepared, shortest_s: float, span_s: tuple[float, float | None]) -> Source:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import conv1d
 
 from antiphon.common.backbones.norms import Norm, norm1d
 from antiphon.common.encoder import InputSpec
@@ -25,6 +26,8 @@ class TemporalFilter(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Filtered maps, in float32 also under autocast."""
+        if torch.compiler.is_compiling():  # ONNX cannot multiply spectra
+            return conv1d(maps.float(), self.weight.float().flip(-1)[:, None], padding=KERNEL // 2, groups=len(self.weight))
         return fir_filter(maps.float(), self.weight.float()[None], centre=KERNEL // 2)
 
 

@@ -97,9 +97,12 @@ def split_long(
     return sections, table[:, 2] - table[:, 1], table[:, 0]
 
 
-def sections(train: TimeSeriesSet, *, max_length: int = 3000) -> TimeSeriesSet:
-    """The training set as TS2Vec learns from it: series longer than `max_length` cut into sections that keep label and group."""
-    if int(train.lengths.max()) <= max_length:
+def sections(train: BatchSource, *, max_length: int = 3000) -> BatchSource:
+    """The training set as TS2Vec learns from it: series longer than `max_length` cut into sections that keep label and group.
+
+    A set of another domain (EEG) has windows of the length that was asked for, and stays as it is.
+    """
+    if not isinstance(train, TimeSeriesSet) or int(train.lengths.max()) <= max_length:
         return train
     signals, lengths, parents = split_long(train.signals, train.lengths, max_length=max_length)
     return replace(train.subset(parents), signals=signals, lengths=lengths)

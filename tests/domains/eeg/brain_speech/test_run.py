@@ -95,7 +95,7 @@ def test_recordings_without_a_sound_are_listed(
 def test_nothing_usable(listeners: Path, tmp_path: Path) -> None:
     root = edited(listeners, tmp_path / "edited", lambda rows: rows[:1])
     shutil.rmtree(root / "sub-1")
-    with pytest.raises(ValueError, match=r"none of 1 recordings can be used .*names no sound"):
+    with pytest.raises(ValueError, match=r"none of 1 recordings can be used: .*names no sound"):
         load(root, speech=mel(), **SMALL)
     with pytest.raises(ValueError, match=r"data.root=FOLDER"):
         load(None, speech=mel())

@@ -10,7 +10,7 @@ from antiphon.common.encoder import InputSpec
 from antiphon.domains.eeg.data.epoch_files import is_epoch_file, read_epochs, write_epochs
 from antiphon.domains.eeg.data.epochs import EpochSet
 from antiphon.domains.eeg.data.interchange import from_braindecode, from_moabb
-from antiphon.domains.eeg.data.reading import RecordingError, raw_from_array
+from antiphon.domains.eeg.data.reading import RecordingError, open_recording, raw_from_array
 from antiphon.domains.eeg.data.recordings import RecordingSet
 from antiphon.domains.eeg.data.splits import split_trials
 from tests.domains.eeg.data.conftest import waves
@@ -72,6 +72,17 @@ def test_mne_epochs_there_and_back() -> None:
     assert again.columns["subject"].tolist() == data.columns["subject"].tolist()
     with pytest.raises(ValueError, match="the signals are in deviations, mne keeps volts"):
         data.aligned().to_epochs()
+
+
+def test_epochs_have_the_channels_that_recordings_have() -> None:
+    info = mne.create_info(["Cz", "Pz", "ECG EKG", "C3", "STI"], 100.0, ["eeg"] * 4 + ["stim"])
+    info["bads"] = ["C3"]
+    values = np.concatenate((waves(4, 200, 100.0), np.zeros((1, 200))))[None] * 1e-6
+    epochs = mne.EpochsArray(np.repeat(values, 2, axis=0), info, verbose="ERROR")
+    raw = mne.io.RawArray(values[0], info, verbose="ERROR")
+    assert EpochSet.from_epochs(epochs).input_spec.names == open_recording(raw).names == ("Cz", "Pz")
+    with pytest.raises(ValueError, match="no EEG channel among STI"):
+        EpochSet.from_epochs(epochs.copy().pick(["STI"]))
 
 
 def test_files_of_trials(tmp_path: Path) -> None:

@@ -57,8 +57,13 @@ def test_order_and_aliases() -> None:
 
 
 def test_strict_names_what_is_missing_and_the_choices() -> None:
-    with pytest.raises(ValueError, match=r"1 of 3 channels are missing: Pz; it has Cz, Fz.*'interpolate' .*'subset'"):
+    with pytest.raises(
+        ValueError, match=r"1 of 3 channels are missing: Pz; it has Cz, Fz.*'interpolate'.*'subset'.*data\.on_mismatch"
+    ):
         map_channels(("Cz", "Fz", "Pz"), ("Cz", "Fz"))
+    with pytest.raises(ValueError, match=r"2 of 3 channels are missing.* more than half of them") as hopeless:
+        map_channels(("Cz", "Fz", "Pz"), ("Cz",))  # neither choice would be accepted, so neither is offered
+    assert "on_mismatch" not in str(hopeless.value)
     with pytest.raises(ValueError, match="unknown on_mismatch 'zero': use one of strict, subset, interpolate"):
         map_channels(("Cz",), ("Cz",), on_mismatch="zero")  # type: ignore[arg-type]
 

@@ -3,6 +3,7 @@
 import pickle
 from pathlib import Path
 
+import edfio
 import mne
 import numpy as np
 import pytest
@@ -65,6 +66,36 @@ def test_an_implausible_unit_is_refused_until_it_is_confirmed(write_edf: WriteED
         open_recording(write_edf("flat.edf", np.zeros((2, 1280)), ("C3", "C4")))
     with pytest.raises(ValueError, match="unknown unit 'nV'"):
         open_recording(path, unit="nV")  # type: ignore[arg-type]
+
+
+def test_flat_channels_are_named_whatever_the_unit(write_edf: WriteEDF) -> None:
+    signals = waves(3, 1280)
+    signals[1] = 0
+    path = write_edf("a.edf", signals, ("C3", "F3", "C4"))
+    for unit in ("auto", "V"):
+        found = open_recording(path, unit=unit)  # type: ignore[arg-type]
+        assert found.flat == ("F3",) and found.note == "flat wherever it was looked at: F3"
+    with pytest.raises(RecordingError, match="every channel is flat"):
+        open_recording(write_edf("none.edf", np.zeros((2, 1280)), ("C3", "C4")), unit="V")
+
+
+@pytest.mark.parametrize("suffix", ["edf", "bdf"])
+def test_a_file_that_was_cut_off_says_how_much_is_there(tmp_path: Path, suffix: str) -> None:
+    make, signal = (edfio.Edf, edfio.EdfSignal) if suffix == "edf" else (edfio.Bdf, edfio.BdfSignal)
+    signals = [
+        signal(row, 128.0, label=label, physical_dimension="uV", physical_range=(-200, 200))
+        for row, label in zip(waves(2, 1280), ("C3", "C4"), strict=True)
+    ]
+    path = tmp_path / f"a.{suffix}"
+    make(signals).write(path)
+    assert open_recording(path).note == ""
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    found = open_recording(path)
+    assert found.samples == 4 * 128 and found.note == "it was cut off: only 4 s of 10 s are there"
+    path.write_bytes(content[:800])  # the header, and not one whole record
+    with pytest.raises(RecordingError):
+        open_recording(path)
 
 
 def test_electrodes_are_told_from_the_rest(write_edf: WriteEDF) -> None:

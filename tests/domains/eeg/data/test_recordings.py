@@ -2,12 +2,15 @@
 
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
+import mne
 import numpy as np
 import pytest
 
 from antiphon.common.data.loader import KeyedLoader
 from antiphon.common.data.manifest import Manifest, Row
+from antiphon.common.encoder import InputSpec
 from antiphon.domains.eeg.data.preparation import Preparation
 from antiphon.domains.eeg.data.reading import RecordingError, open_recording, raw_from_array
 from antiphon.domains.eeg.data.recordings import RecordingSet
@@ -113,7 +116,7 @@ def test_unusable_files_are_listed_and_left_out(manifest: Manifest, write_edf: W
 def test_channels_that_differ(manifest: Manifest, write_edf: WriteEDF, capfd: pytest.CaptureFixture[str]) -> None:
     odd = write_edf("odd.edf", waves(6, 2560), ("Fz", "C4", "C3", "P3", "Pz", "P4"))
     both = Manifest((manifest[0], Row(str(odd))), "both")
-    with pytest.raises(ValueError, match=r"do not have the same channels \(Cz, Fz, P3, P4, Pz in one only\): give channels="):
+    with pytest.raises(ValueError, match=r"not have the same channels \(Cz, Fz, P3, P4, Pz in .*channels=.*data\.on_mismatch"):
         RecordingSet.from_manifest(both, label=None)
     shared = RecordingSet.from_manifest(both, label=None, on_mismatch="subset")
     assert shared.input_spec.names == ("C3", "C4")
@@ -142,6 +145,64 @@ def test_rates_are_brought_to_one(manifest: Manifest, write_edf: WriteEDF) -> No
     assert data.batch([0, 1]).signals.shape == (2, 3, 500) and data.input_spec.sample_rate == 100
 
 
+def test_a_few_odd_recordings_do_not_stop_the_others(
+    manifest: Manifest, write_edf: WriteEDF, capfd: pytest.CaptureFixture[str]
+) -> None:
+    bipolar = Row(str(write_edf("bipolar.edf", waves(4, 2560), ("C3-Cz", "Cz-C4", "F3-C3", "F4-C4"))))
+    more = Row(str(write_edf("more.edf", waves(4, 2560), ("C4", "Cz", "C3", "Pz"))))
+    mixed = Manifest((bipolar, *manifest, more), "mixed")
+    data = RecordingSet.from_manifest(mixed, label=None)
+    told = capfd.readouterr().err
+    assert data.input_spec.names == ("C3", "Cz", "C4") and len(data) == 4
+    assert "1 of 5 recordings left out" in told and "bipolar.edf: 3 of 3 channels are missing" in told
+    assert "channels that only some recordings have are not read: Pz" in told
+    data = RecordingSet.from_manifest(mixed, label=None, on_mismatch="interpolate")  # not those of the bipolar one
+    assert data.input_spec.names == ("C4", "Cz", "C3", "Pz")
+    with pytest.raises(ValueError, match=r"bipolar\.edf and the others have no channel in common .*data\.channels"):
+        RecordingSet.from_manifest(mixed, label=None, on_mismatch="subset")
+
+
+def test_the_most_frequent_reason_comes_first(manifest: Manifest) -> None:
+    broken = Path(manifest[0].path).with_name("broken.edf")
+    broken.write_bytes(b"0" * 300)
+    wanted = InputSpec(channels=4, names=("C3", "Cz", "C4", "Fpz"))
+    with pytest.raises(ValueError, match=r"none of 4 .*: 3 such as \S+0\.edf \(1 of 4 .* missing: Fpz.*; \S+broken\.edf"):
+        RecordingSet.from_manifest(Manifest((Row(str(broken)), *manifest), "four"), label=None, wanted=wanted)
+
+
+def test_wrong_words_are_no_faults_of_the_files(manifest: Manifest) -> None:
+    with pytest.raises(ValueError, match="unknown on_mismatch 'interpolatee': use one of strict, subset, interpolate"):
+        RecordingSet.from_manifest(manifest, on_mismatch="interpolatee")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="unknown windows 'every': use one of random, all"):
+        RecordingSet.from_manifest(manifest, windows="every")  # type: ignore[arg-type]
+
+
+def test_channels_that_are_flat(write_edf: WriteEDF, capfd: pytest.CaptureFixture[str]) -> None:
+    signals = waves(3, 2560)
+    signals[1] = 0
+    path = write_edf("a.edf", signals, ("C3", "Cz", "C4"))
+    assert len(RecordingSet.from_manifest(path)) == 1
+    assert "a.edf: flat wherever it was looked at: Cz" in capfd.readouterr().err
+    with pytest.raises(RecordingError, match="its channels Cz are flat"):
+        RecordingSet.from_manifest(path, wanted=InputSpec(channels=1, names=("Cz",)))
+
+
+def test_what_an_encoder_wants_is_how_its_signals_are_prepared(manifest: Manifest) -> None:
+    wanted = InputSpec(channels=2, names=("C4", "C3"), sample_rate=64.0, preparation={"divide_by": 2.0, "window_s": 2.0})
+    raws = [mne.io.read_raw_edf(row.path, verbose="ERROR") for row in manifest]
+    for data in (
+        RecordingSet.from_manifest(manifest, wanted=wanted, window_s=2.0, windows="all"),
+        RecordingSet.from_raws(raws, wanted=wanted, window_s=2.0, windows="all"),
+    ):
+        assert data.input_spec.sample_rate == 64 and data.input_spec.unit == "2 uV"
+        own = RecordingSet.from_manifest(
+            manifest, wanted=wanted, preparation=Preparation(divide_by=2.0, sample_rate=64.0), window_s=2.0, windows="all"
+        )
+        np.testing.assert_allclose(data.batch([4]).signals, own.batch([4]).signals, atol=0.05)
+    with pytest.raises(ValueError, match="three: recordings at 128 Hz, 64 Hz are due: give sample_rate=64 in the preparation"):
+        RecordingSet.from_manifest(manifest, wanted=wanted, preparation=Preparation())
+
+
 def test_trials_follow_their_events(write_edf: WriteEDF, capfd: pytest.CaptureFixture[str]) -> None:
     marks = [(2.0, "L"), (5.0, "R"), (6.0, "other"), (8.0, "L"), (19.5, "R")]
     path = write_edf("a.edf", waves(2, 2560), ("C3", "C4"), annotations=marks)
@@ -153,6 +214,9 @@ def test_trials_follow_their_events(write_edf: WriteEDF, capfd: pytest.CaptureFi
     assert "1 of 4 trials left out" in told and "a.edf: the trial R at 19.500 s is not whole" in told
     np.testing.assert_allclose(data.batch([1]).signals[0], open_recording(path).read(576, 832), rtol=1e-6)
     assert data.input_spec.preparation["events"] == {"L": "left", "R": "right"}
+    path = write_edf("codes.edf", waves(2, 2560), ("C3", "C4"), annotations=[(2.0, "769")])
+    codes: Any = {769: 1}  # as a command line gives them
+    assert RecordingSet.from_manifest(path, events=codes, window_s=2.0).classes == ("1",)
     with pytest.raises(ValueError, match=r"no whole trial after X in 1 recordings; they have L, R, other"):
         RecordingSet.from_manifest(manifest, events=["X"])
     train, test = split_in_time(data, 0.5)

@@ -1,9 +1,12 @@
 """The two branches, their sizes as published, and what they share."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
 import antiphon
+from antiphon.common.export import export_encoder
 from antiphon.common.random import KeyedRandom
 from antiphon.domains.eeg.mvcnet.encoders import (
     ElectrodeTransformer,
@@ -87,3 +90,13 @@ def test_windows_that_make_no_sense_are_refused() -> None:
         IFNetEncoder(3, 0)
     with pytest.raises(ValueError, match="heads"):
         ElectrodeTransformer(3, 1, 8)
+
+
+def test_both_branches_can_be_exported(tmp_path: Path) -> None:
+    """The file is checked against the encoder, whose filters go through spectra that ONNX does not know."""
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    torch.manual_seed(0)
+    encoder = antiphon.create_encoder("mvcnet", in_channels=3, window=100, width=4, pool=25, samples=32).eval()
+    made = export_encoder(encoder, tmp_path / "encoder.onnx", format="onnx", length=100)
+    assert made.about["largest_difference"] <= 1e-4 and made.about["input"]["shape"] == ["batch", 3, 100]
