@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -41,6 +42,14 @@ class Quarantine:
         if len(self) > limit:
             lines.append(f"  and {len(self) - limit} more")
         return "\n".join(lines)
+
+    def kinds(self) -> str:
+        """In one line: the most frequent kind of reason first, each kind with its count and an example."""
+        kinds: dict[str, list[str]] = {}
+        for path, reason in self.entries:
+            kinds.setdefault(re.split("[:;]", reason)[0], []).append(f"{path} ({reason})")
+        alike = sorted(kinds.values(), key=len, reverse=True)
+        return "; ".join(f"{len(ones)} such as {ones[0]}" if len(ones) > 1 else ones[0] for ones in alike)
 
     def write(self, path: str | Path) -> None:
         """Write all of them, one a line: path, tab, reason."""
@@ -117,16 +126,14 @@ def usable(
     kept, unfit = sift(checked, fits)
     bad = unreadable + unfit
     if bad and on_error == "raise":
-        path, reason = bad.entries[0]
         raise ValueError(
-            f"{manifest.name}: {len(bad)} of {bad.total} recordings cannot be used (first: {path}: {reason}); repair or "
-            "remove them, or set on_error='quarantine' to leave them out"
+            f"{manifest.name}: {len(bad)} of {bad.total} recordings cannot be used: {bad.kinds()}. Repair or remove them, or set "
+            "on_error='quarantine' to leave them out"
         )
     kept, too_short = sift(kept, long_enough)
     bad += too_short
     if not len(kept):
-        first = f" (first: {': '.join(bad.entries[0])})" if bad else ""
-        raise ValueError(f"{manifest.name}: none of {bad.total} recordings can be used{first}")
+        raise ValueError(f"{manifest.name}: none of {bad.total} recordings can be used: {bad.kinds()}")
     tell(manifest.name, bad)
     return kept, bad
 

@@ -20,7 +20,7 @@ from antiphon.domains.eeg.brain_speech.speech import content_hash, file_features
 from antiphon.domains.eeg.data.montage import OnMismatch
 from antiphon.domains.eeg.data.preparation import Preparation
 from antiphon.domains.eeg.data.reading import Unit
-from antiphon.domains.eeg.data.sources import grouped_reasons, open_sources
+from antiphon.domains.eeg.data.sources import open_sources
 
 if TYPE_CHECKING:
     from mne.io import BaseRaw
@@ -112,7 +112,8 @@ def read_listening(
     """All recordings of a BIDS data set with what was heard in them; see `load`. Those that cannot be used are listed."""
     played, raws, manifest, refused = _open_all(root, tasks, word_event, name)
     if not len(manifest):
-        raise ValueError(f"{manifest.name}: none of {len(refused)} recordings can be used: {grouped_reasons(refused)}")
+        why = Quarantine(tuple(refused), len(refused)).kinds()
+        raise ValueError(f"{manifest.name}: none of {len(refused)} recordings can be used: {why}")
     total = len(manifest) + len(refused)
     kept, sources, spec, left_out = open_sources(
         manifest, raws=raws, on_mismatch=on_mismatch, unit=unit, preparation=Preparation(sample_rate=sample_rate)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -117,7 +116,8 @@ def open_sources(
     if not kept and len(manifest) == 1:
         raise RecordingError(*refused[0])
     if not kept:
-        raise ValueError(f"{manifest.name}: none of {len(manifest)} recordings can be used: {grouped_reasons(refused)}")
+        why = Quarantine(tuple(refused), len(manifest)).kinds()
+        raise ValueError(f"{manifest.name}: none of {len(manifest)} recordings can be used: {why}")
     if unread and (wanted is None or wanted.names is None):
         notes.append(f"  channels that only some recordings have are not read: {', '.join(sorted(unread))}")
     left_out = Quarantine(tuple(refused), len(manifest))
@@ -191,15 +191,6 @@ def common_channels(recordings: Sequence[RecordingInfo], on_mismatch: OnMismatch
             "data.on_mismatch"
         )
     return first.names
-
-
-def grouped_reasons(refused: Sequence[tuple[str, str]]) -> str:
-    """Why recordings were refused, (path, reason) each: the most frequent kind of reason first, with its count and an example."""
-    kinds: dict[str, list[tuple[str, str]]] = {}
-    for path, reason in refused:
-        kinds.setdefault(re.split("[:;]", reason)[0], []).append((path, reason))
-    alike = sorted(kinds.values(), key=len, reverse=True)
-    return "; ".join(f"{f'{len(ones)} such as ' if len(ones) > 1 else ''}{ones[0][0]} ({ones[0][1]})" for ones in alike)
 
 
 def _source(row: Row, info: RecordingInfo, prepared: Prepared, shortest_s: float, span_s: tuple[float, float | None]) -> Source:
