@@ -268,14 +268,13 @@ def tables(results: dict[Job, dict[str, Any]], name: str) -> list[Table]:
         if row in found
     ]
     claims: list[list[Any]] = []
-    for metric, values in found.get("clmr", {}).items():
-        if "first draw" not in metric:
-            claims.append([metric, "random SampleCNN", Difference(paired_difference(values, found["random SampleCNN"][metric]))])
-        if metric in found.get("supervised", {}):
-            claims.append([metric, "supervised", Difference(paired_difference(values, found["supervised"][metric]))])
+    for row, other in (("clmr", "random SampleCNN"), ("clmr", "supervised"), ("clmr_mel", "random log-mel")):
+        for metric, values in found.get(row, {}).items():
+            if metric in found.get(other, {}) and (other == "supervised" or "first draw" not in metric):
+                claims.append([metric, f"{row} minus {other}", Difference(paired_difference(values, found[other][metric]))])
     return [
         Table(f"{name}: accuracy, recall and mAP", ["", *metrics], cells),
-        Table(f"{name}: CLMR, linear, minus", ["metric", "beside", "difference [95%]"], claims),
+        Table(f"{name}: differences", ["metric", "rows", "difference [95%]"], claims),
     ]
 
 
