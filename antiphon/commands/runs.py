@@ -75,7 +75,7 @@ def _print_results(folder: Any) -> None:
     if results["rows"]:
         console.print(terminal_table(metric_table(title, results["rows"])))
     else:
-        console.print(f"{title}: nothing was measured, since there is no labelled test set")
+        console.print(f"{title}: nothing was measured, for want of an evaluation or of a labelled test set")
     parts = folder.seeds
     console.print(
         f"encoder  {parts[0].encoder}" + (f" (and {len(parts) - 1} more seeds)" if len(parts) > 1 else ""), highlight=False
