@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -57,8 +58,15 @@ def held_out(data: AudioSet, share: float, seed: int) -> NDArray[np.bool_]:
 
 
 def without_dev_speakers(train: AudioSet, *, share: float = 0.1, seed: int = 0) -> AudioSet:
-    """The training set without its dev speakers, which `calibrate` then learns a threshold from: a recipe's `training_set`."""
-    return train.subset(np.flatnonzero(~held_out(train, share, seed)))
+    """The training set without its dev speakers, which `calibrate` then learns a threshold from: a recipe's `training_set`.
+
+    Its classes are those that are left: a classifier has no columns for speakers whom it never hears.
+    """
+    learnt = train.subset(np.flatnonzero(~held_out(train, share, seed)))
+    if learnt.labels is None or learnt.labels.ndim > 1:
+        return learnt
+    left, labels = np.unique(learnt.labels, return_inverse=True)
+    return replace(learnt, labels=labels.astype(np.int64), classes=tuple(learnt.classes[code] for code in left.tolist()))
 
 
 def dev_set(encoder: Encoder, train: AudioSet, *, dev: str | Path | None, share: float, seed: int) -> tuple[AudioSet | None, str]:

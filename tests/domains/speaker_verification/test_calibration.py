@@ -53,6 +53,9 @@ def test_whole_speakers_are_held_out_and_the_rest_is_learnt_from(data: AudioSet)
     learnt = without_dev_speakers(data, share=0.25)
     assert len(set(names[out])) == 6 and not set(names[out]) & set(names[~out])
     assert set(speaker_names(learnt)) == set(names[~out]) and len(learnt) == 90
+    classes, codes = np.unique(names, return_inverse=True)
+    labelled = without_dev_speakers(replace(data, labels=codes, classes=tuple(classes.tolist())), share=0.25)
+    assert len(labelled.classes) == 18 and np.array_equal(np.asarray(labelled.classes)[labelled.labels], names[~out])
     assert np.array_equal(held_out(data, 0.25, 0), out) and not np.array_equal(held_out(data, 0.25, 1), out)
     assert not held_out(data, 0.1, 0).any()  # two of 24 voices would make no threshold
     assert len(without_dev_speakers(with_rows(data, speaker=None), share=0.5)) == len(data)
