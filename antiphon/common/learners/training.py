@@ -255,6 +255,7 @@ def fit(
         raise ValueError(
             "accumulate_grad_batches would not make a contrastive batch larger, only mix losses of small ones: raise batch_size"
         )
+    learner.train()  # Lightning leaves modes as they are, and an encoder that was loaded comes in evaluation mode
     with quiet_lightning(), _stop_on_signals(recorder):
         trainer = pl.Trainer(
             max_epochs=1,
