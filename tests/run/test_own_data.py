@@ -13,7 +13,7 @@ def test_a_loaded_encoder_is_trained_in_training_mode() -> None:
     random = np.random.default_rng(0)
     labels = np.arange(16) % 2
     signals = (5.0 + random.normal(size=(16, 1, 30)) + 3.0 * labels[:, None, None]).astype(np.float32)
-    train = TimeSeriesSet(signals, labels=labels, classes=("low", "high"))
+    train = TimeSeriesSet.from_arrays(signals, labels)
     torch.manual_seed(0)
     encoder = antiphon.create_encoder("resnet1d", in_channels=1).eval()
     norm = next(module for module in encoder.modules() if isinstance(module, torch.nn.BatchNorm1d))
