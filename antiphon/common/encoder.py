@@ -167,7 +167,7 @@ class Encoder(nn.Module, ABC):
     ) -> Tensor:
         """Raw signals (B, C, T), a tensor or an array -> frames (B, T', D), a tensor."""
         if not isinstance(signals, Tensor):
-            signals = torch.from_numpy(_as_array(signals)).to(self.input_mean.device, self.input_mean.dtype)
+            signals = torch.from_numpy(_as_array(signals).astype(np.float32)).to(self.input_mean.device, self.input_mean.dtype)
         self.check_input(signals)
         return self.encode(self.standardize(signals), lengths, context=context)
 
@@ -190,16 +190,7 @@ class Encoder(nn.Module, ABC):
             return self.pool(self.frames(signals, lengths, context=context), lengths, signals.shape[-1])
         array = _as_array(signals)
         self.check_input(array)
-        for example, signal in enumerate(array):
-            if np.isnan(signal).all():
-                raise ValueError(f"every value of example {example} is NaN: leave it out")
-        embeddings = self._embed_array(array, lengths, context)
-        bad = np.flatnonzero(~np.isfinite(embeddings).all(axis=1))
-        if len(bad):
-            raise ValueError(
-                f"example {bad[0]} has no finite embedding: it holds NaN or infinite values; repair it or leave it out"
-            )
-        return embeddings
+        return self._embed_array(array, lengths, context)
 
     def _embed_array(self, signals: NDArray[Any], lengths: Any, context: Mapping[str, Any] | None) -> NDArray[np.float32]:
         device, training = self.input_mean.device, self.training
@@ -209,10 +200,14 @@ class Encoder(nn.Module, ABC):
                 parts = []
                 for start in range(0, len(signals), 256):
                     rows = slice(start, start + 256)
-                    chunk = torch.from_numpy(np.array(signals[rows], np.float32)).to(device, self.input_mean.dtype)
+                    values = np.array(signals[rows], np.float32)  # of a memory map no more than this is read at a time
+                    _refuse(np.asarray(np.isnan(values).all(axis=(1, 2))), start, "is NaN everywhere: leave it out")
+                    chunk = torch.from_numpy(values).to(device, self.input_mean.dtype)
                     sizes = None if lengths is None else torch.as_tensor(np.asarray(lengths)[rows]).to(device)
                     told = context_rows(context, rows, device)
-                    parts.append(self.embed(chunk, sizes, context=told).float().cpu().numpy())
+                    found = self.embed(chunk, sizes, context=told).float().cpu().numpy()
+                    _refuse(~np.isfinite(found).all(axis=1), start, "has no finite embedding: repair or leave out NaN and infinity")
+                    parts.append(found)
         finally:
             self.train(training)
         return np.concatenate(parts) if parts else np.empty((0, self.embedding_dim), np.float32)
@@ -222,10 +217,16 @@ class Encoder(nn.Module, ABC):
         return self.embed(signals, lengths)
 
 
-def _as_array(signals: Any) -> NDArray[np.float32]:
-    """What was given as signals, as an array."""
+def _refuse(bad: NDArray[np.bool_], start: int, why: str) -> None:
+    """Raise for the first of a chunk's examples that is `bad`; the chunk begins at `start`."""
+    if bad.any():
+        raise ValueError(f"example {start + int(bad.argmax())} {why}")
+
+
+def _as_array(signals: Any) -> NDArray[Any]:
+    """What was given as signals, as an array; a memory map stays one."""
     if isinstance(signals, np.ndarray | list | tuple):
-        return np.asarray(signals, np.float32)
+        return np.asarray(signals)
     raise ValueError(
         f"signals are a {type(signals).__name__}: give a tensor or an array (batch, channels, time). `antiphon embed RUN FILE`, or "
         "the reader of the encoder's domain (read_audio, eeg.load), opens files and recordings"
