@@ -11,6 +11,15 @@ from typing import Any
 
 import yaml
 
+WHOLE_NUMBERS = {  # settings, and whether they may be null
+    "seed": False,
+    "training.batch_size": False,
+    "training.steps": True,
+    "training.epochs": True,
+    "training.log_every": False,
+    "training.checkpoint_every": False,
+}
+
 
 def _walk(folder: Traversable, prefix: str = "") -> Iterable[tuple[str, Traversable]]:
     for entry in sorted(folder.iterdir(), key=lambda item: item.name):
@@ -110,12 +119,11 @@ def _check(config: Mapping[str, Any]) -> None:
         for name in config.get(section) or {}:
             if name not in primary[section]:
                 raise ValueError(f"nothing reads {section}.{name}: {_did_you_mean(name, primary[section])}".rstrip(" :"))
-    for section, names in {"training": ("batch_size", "steps", "epochs", "log_every", "checkpoint_every"), "": ("seed",)}.items():
-        for name in names:
-            value = (config[section] if section else config)[name]
-            optional = name in ("steps", "epochs")
-            if not (optional and value is None) and (not isinstance(value, int) or isinstance(value, bool)):
-                raise ValueError(f"{f'{section}.' if section else ''}{name} is {value!r}: give a whole number")
+    settings = flat(config)
+    for name, optional in WHOLE_NUMBERS.items():
+        value = settings.get(name)
+        if not (optional and value is None) and (not isinstance(value, int) or isinstance(value, bool)):
+            raise ValueError(f"{name} is {value!r}: give a whole number")
 
 
 def flat(config: Any, prefix: str = "") -> dict[str, Any]:

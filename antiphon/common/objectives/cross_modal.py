@@ -146,6 +146,7 @@ def _sigmoid_losses(
         logits = torch.where(column_mask(positives, len(candidates)), -logits, logits)
     losses = _softplus(logits)
     if ignore is not None:
+        # A column more than there are candidates takes the -1s that fill up.
         asked = losses.new_ones(len(losses), len(candidates) + 1, dtype=torch.bool).scatter_(
             1, ignore % (len(candidates) + 1), False
         )
