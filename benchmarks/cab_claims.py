@@ -20,20 +20,22 @@ from keywords import left_out_speaker, pretrained, scores, task_set, untrained
 from rich.console import Console
 from stored_runs import run_stored
 
-from antiphon.common.evaluation.intervals import mean_interval
-from antiphon.common.report import Table, terminal_table
+from antiphon.common.evaluation.intervals import mean_interval, paired_difference
+from antiphon.common.report import Difference, Table, terminal_table
 
 TASK = "calls-de"
+BOTH = "speed and volume"
 NO_SPEED, NO_GAIN = "views.speed=[1.0,1.0]", "views.gain_db=[0.0,0.0]"
 NO_RECONSTRUCTION = ["objective.reconstruction=0", "objective.reconstruction_augmented=0"]
 CONTROLS: dict[str, list[str] | None] = {
     "nothing": None,
-    "speed and volume": [],
+    BOTH: [],
     "speed": [NO_GAIN],
     "volume": [NO_SPEED],
     "likeness and reconstruction": ["objective.dual_weight=0"],
     "likeness alone": [*NO_RECONSTRUCTION, "objective.dual_weight=0"],
 }
+CLAIMS = (("speed", "volume"), (BOTH, "speed"), (BOTH, "volume"), (BOTH, "nothing"))
 STEPS = {"full": 300, "quick": 40}
 EPOCHS = {"full": (5, 20), "quick": (3,)}
 
@@ -91,7 +93,14 @@ def main() -> None:
         [control, *(mean_interval([results[job]["values"][name] for job in jobs if job.control == control]) for name in names)]
         for control in CONTROLS
     ]
-    Console(width=160).print(terminal_table(Table("CAB on German calls", ["pretrained with", *names], rows)))
+    console = Console(width=160)
+    console.print(terminal_table(Table("CAB on German calls", ["pretrained with", *names], rows)))
+    claims: list[list[Any]] = []
+    for one, other in CLAIMS:
+        pairs = [[[results[job]["values"][name] for job in jobs if job.control == row] for row in (one, other)] for name in names]
+        claims.append([f"{one} minus {other}", *(Difference(paired_difference(*pair)) for pair in pairs)])
+    console.print(terminal_table(Table("differences, the same seeds", ["", *names], claims)))
+    console.print(f"{sum(result['seconds'] for result in results.values()) / 3600:.2f} core hours")
 
 
 if __name__ == "__main__":
