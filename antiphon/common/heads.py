@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from antiphon.common.frozen import frozen, share_of
 
 Norm = Literal["batch", "layer", "none"]
 Activation = Literal["relu", "gelu"]
@@ -60,8 +63,11 @@ class PrototypeHead(nn.Module):
     """Embeddings (B, in_dim) -> cosines (B, out_dim) with learned prototypes: DINO's head (Caron et al., ICCV 2021).
 
     A `ProjectionHead` with `layers` maps down to `bottleneck_dim`, unit length, then the prototypes, whose rows count as unit
-    vectors too (weight normalisation with the length fixed at 1).
+    vectors too (weight normalisation with the length fixed at 1). For the share `freeze` of all `steps` updates they stay as they
+    were drawn.
     """
+
+    updates: Tensor
 
     def __init__(
         self,
@@ -73,13 +79,23 @@ class PrototypeHead(nn.Module):
         layers: int = 3,
         norm: Norm = "batch",
         activation: Activation = "gelu",
+        steps: int | None = None,
+        freeze: float = 0.0,
     ) -> None:
         super().__init__()
         self.projection = ProjectionHead(in_dim, hidden_dim, bottleneck_dim, layers=layers, norm=norm, activation=activation)
         self.prototypes = nn.Linear(bottleneck_dim, out_dim, bias=False)
         self.out_dim = out_dim
+        self.frozen_updates = share_of(steps, freeze=freeze)
+        self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
 
     def forward(self, embeddings: Tensor) -> Tensor:
         """(B, in_dim) -> (B, out_dim)."""
         units = F.normalize(self.projection(embeddings), dim=-1)
-        return F.linear(units, F.normalize(self.prototypes.weight, dim=-1))
+        weight = frozen(self.prototypes.weight) if self.updates < self.frozen_updates else self.prototypes.weight
+        return F.linear(units, F.normalize(weight, dim=-1))
+
+    @torch.no_grad()
+    def after_update(self) -> None:
+        """Count the update."""
+        self.updates += 1

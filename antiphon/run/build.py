@@ -65,7 +65,7 @@ def build_learner(config: Mapping[str, Any], train: BatchSource, *, seed: int) -
     training = config["training"]
     steps, epochs = count_steps(training, train)
     with seeded_scope(seed, "other initial weights"):
-        head = instantiate(config["head"], in_dim=encoder.embedding_dim) if config.get("head") else Identity()
+        head = build_waiting(config["head"], in_dim=encoder.embedding_dim, steps=steps) if config.get("head") else Identity()
         projection_dim = encoder.embedding_dim if isinstance(head, Identity) else head.out_dim
         predictor = instantiate(config["predictor"], in_dim=projection_dim) if config.get("predictor") else None
         objective = build_waiting(

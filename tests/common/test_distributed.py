@@ -334,7 +334,7 @@ def views_at(step: int, split: Split) -> list[Tensor]:
 def swav(split: Split) -> Result:
     """Four updates of the prototypes, the last ones with a full queue."""
     torch.manual_seed(0)
-    method = antiphon_objectives.SwAV(projection_dim=5, prototypes=7, freeze_steps=1, queue_size=8, epsilon=0.1).double()
+    method = antiphon_objectives.SwAV(projection_dim=5, prototypes=7, steps=4, freeze=0.25, queue_size=8, epsilon=0.1).double()
     result: Result = {}
     for step in range(4):
         projections = [view.requires_grad_() for view in views_at(step, split)]

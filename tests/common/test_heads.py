@@ -46,6 +46,28 @@ def test_prototypes_give_cosines() -> None:
     torch.testing.assert_close(found, torch.tensor(expected))
 
 
+def test_prototypes_start_late() -> None:
+    torch.manual_seed(0)
+    head = PrototypeHead(6, 10, 3, 8, layers=2, norm="layer", steps=10, freeze=0.2)
+    optimizer = torch.optim.SGD(head.parameters(), lr=1.0, momentum=0.9, weight_decay=0.01)
+    directions = [torch.nn.functional.normalize(head.prototypes.weight, dim=-1).detach()]
+    for _ in range(4):
+        optimizer.zero_grad()
+        head(torch.randn(5, 6)).square().sum().backward()
+        optimizer.step()
+        head.after_update()
+        directions.append(torch.nn.functional.normalize(head.prototypes.weight, dim=-1).detach())
+    torch.testing.assert_close(directions[2], directions[0])  # weight decay changes the length only
+    assert (directions[3] - directions[2]).abs().max() > 1e-3
+
+
+def test_shares_of_training_that_make_no_sense() -> None:
+    with pytest.raises(ValueError, match="freeze is a share of training, between 0 and 1, got 313"):
+        PrototypeHead(6, 10, 3, 8, steps=1000, freeze=313)
+    with pytest.raises(ValueError, match=r"freeze=0\.1 is a share of training: give steps"):
+        PrototypeHead(6, 10, 3, 8, freeze=0.1)
+
+
 def test_a_head_without_bias_maps_zero_to_zero() -> None:
     head = ProjectionHead(512, 512, 64, norm="none", bias=False)
     assert sum(parameter.numel() for parameter in head.parameters()) == 512 * 512 + 512 * 64  # CLMR's projector

@@ -37,7 +37,7 @@ OPTIONS = {  # what the published defaults make too large for 67 series and 40 s
     "nt_xent_am_scheduled": ["objective.rise=0.05"],  # a rising margin raises the loss
     "sepclr": ["objective.common_dim=8"],
     "simsiam": ["predictor.hidden_dim=32"],
-    "swav": ["objective.prototypes=16", "objective.freeze_steps=4"],
+    "swav": ["objective.prototypes=16", "objective.freeze=0.5"],
     "whitened_cse": ["objective.groups=16"],
 }
 

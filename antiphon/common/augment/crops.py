@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -21,26 +20,21 @@ def take_windows(signals: Tensor, starts: Tensor, size: int) -> Tensor:
     return windows.masked_fill(((times < 0) | (times >= signals.shape[-1]))[:, None], 0.0)
 
 
+def take_repeated(signals: Tensor, lengths: Tensor, starts: Tensor, size: int) -> Tensor:
+    """Signals (B, C, T) from `starts` (B,) int64 on, `size` samples each: (B, C, size). They start again after `lengths` (B,)."""
+    times = starts[:, None] + torch.arange(size, device=signals.device)
+    return take_times(signals, times % lengths[:, None].clamp(min=1))
+
+
 class CroppedViews:
-    """One view per augmentation, each of its own random window of `samples` samples (COLA, speaker and music encoders).
+    """One view per augmentation, each of its own random window of `samples` samples (COLA, music encoders).
 
     With ``same_window=True`` all views see the same window through different augmentations (CLMR). An example shorter than
-    the window is taken whole and keeps its length; if the whole batch is shorter than the window, zeros are appended. With
-    ``short="repeat"`` it starts again, from a random place of its own, until the window is full.
+    the window is taken whole and keeps its length; if the whole batch is shorter than the window, zeros are appended.
     """
 
-    def __init__(
-        self,
-        samples: int,
-        augmentations: Sequence[Augmentation],
-        *,
-        same_window: bool = False,
-        short: Literal["pad", "repeat"] = "pad",
-    ) -> None:
-        if short not in ("pad", "repeat"):
-            raise ValueError(f"short must be pad or repeat, got {short!r}")
+    def __init__(self, samples: int, augmentations: Sequence[Augmentation], *, same_window: bool = False) -> None:
         self.samples = int(checked_number("samples", samples, least=1))
-        self.short = short
         self.augmentations = list(augmentations)
         self.same_window = same_window
 
@@ -50,16 +44,7 @@ class CroppedViews:
         for number, augmentation in enumerate(self.augmentations):
             stream = random.fold("view", number)
             place = random.fold("window", 0 if self.same_window else number)
-            windows, sizes = self._windows(signals, lengths, place)
-            views.append(View(augmentation(windows, sizes, stream), sizes))
+            starts = place.integers(high=(lengths - self.samples).clamp(min=0) + 1)
+            sizes = lengths.clamp(max=self.samples)
+            views.append(View(augmentation(take_windows(signals, starts, self.samples), sizes, stream), sizes))
         return views
-
-    def _windows(self, signals: Tensor, lengths: Tensor, place: KeyedRandom) -> tuple[Tensor, Tensor]:
-        """A random window of each example, (B, C, samples), and how much of it is signal."""
-        spare = lengths - self.samples
-        if self.short == "pad":
-            starts = place.integers(high=spare.clamp(min=0) + 1)
-            return take_windows(signals, starts, self.samples), lengths.clamp(max=self.samples)
-        starts = place.integers(high=torch.where(spare < 0, lengths, spare + 1).clamp(min=1))
-        times = starts[:, None] + torch.arange(self.samples, device=signals.device)
-        return take_times(signals, times % lengths[:, None].clamp(min=1)), torch.full_like(lengths, self.samples)

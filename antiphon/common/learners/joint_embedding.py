@@ -178,11 +178,12 @@ class JointEmbedding(ViewLearner):
         )
 
     def after_update(self) -> None:
-        """What has to happen after every update: constraints of the objective and the predictor, the twin, the average."""
+        """What has to happen after every update: to the objective, the head and the predictor, the twin, the average."""
         super().after_update()
-        constrain = getattr(self.predictor, "after_update", None)
-        if constrain is not None:
-            constrain()
+        for module in (self.head, self.predictor):
+            follow = getattr(module, "after_update", None)
+            if follow is not None:
+                follow()
         if self.twin is not None:
             self.twin.follow(self.encoder, self.head)
         if self.averaging is not None:

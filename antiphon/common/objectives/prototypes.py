@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from antiphon.common.distributed import gather, rank, world_size
+from antiphon.common.frozen import frozen, share_of
 from antiphon.common.objectives.base import Objective, ViewOutputs
 from antiphon.common.objectives.info_nce import info_nce
 from antiphon.common.objectives.precision import full_precision
@@ -83,9 +84,9 @@ def swav(
 class SwAV(Objective):
     """`swav` with its prototypes, which are trained with the encoder and kept at length 1.
 
-    `projection_dim`: the size of the projections. `freeze_steps`: for so many updates the prototypes stay as they were drawn.
-    `queue_size` rows of earlier batches balance the codes too (see `swav`), collected from update number `queue_from_step` on
-    and used once there are that many; 0: no queue.
+    `projection_dim`: the size of the projections. For the share `freeze` of all `steps` updates the prototypes stay as they were
+    drawn. `queue_size` rows of earlier batches balance the codes too (see `swav`), collected after the share `queue_from` of
+    training and used once there are that many; 0: no queue.
     """
 
     updates: Tensor
@@ -98,9 +99,10 @@ class SwAV(Objective):
         temperature: float = 0.1,
         epsilon: float = 0.05,
         iterations: int = 3,
-        freeze_steps: int = 313,
+        steps: int | None = None,
+        freeze: float = 0.0,
         queue_size: int = 0,
-        queue_from_step: int = 0,
+        queue_from: float = 0.0,
     ) -> None:
         super().__init__()
         if projection_dim < 1 or prototypes < 1 or queue_size < 0:
@@ -110,15 +112,15 @@ class SwAV(Objective):
             )
         self.prototypes = nn.Parameter(F.normalize(torch.randn(prototypes, projection_dim), dim=-1))
         self.temperature, self.epsilon, self.iterations = temperature, epsilon, iterations
-        self.freeze_steps, self.queue_from_step = freeze_steps, queue_from_step
+        self.frozen_updates, self.updates_before_queue = share_of(steps, freeze=freeze), share_of(steps, queue_from=queue_from)
         self.queue = Queue(queue_size, CODE_VIEWS * projection_dim) if queue_size else None  # both views of an example side by side
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
 
     def forward(self, outputs: ViewOutputs) -> Tensor:
         """The scalar loss of a batch."""
         prototypes: Tensor = self.prototypes
-        if self.updates < self.freeze_steps:
-            prototypes = prototypes.detach() + 0.0 * prototypes  # a zero gradient, since data-parallel training waits for one
+        if self.updates < self.frozen_updates:
+            prototypes = frozen(prototypes)
         loss = swav(
             *outputs.projections,
             prototypes=prototypes,
@@ -127,7 +129,7 @@ class SwAV(Objective):
             iterations=self.iterations,
             queue=self._earlier(),
         )
-        if self.training and self.queue is not None and self.updates >= self.queue_from_step:
+        if self.training and self.queue is not None and self.updates >= self.updates_before_queue:
             units = [F.normalize(view.detach(), dim=-1) for view in outputs.projections[:CODE_VIEWS]]
             self.queue.enqueue(torch.cat(units, dim=1))
         return loss

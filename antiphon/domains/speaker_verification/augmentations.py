@@ -12,7 +12,7 @@ from torch import Tensor
 
 from antiphon.common.augment.background_noise import BackgroundNoise
 from antiphon.common.augment.base import Augmentation, Compose, Parameters
-from antiphon.common.augment.crops import CroppedViews
+from antiphon.common.augment.crops import take_repeated
 from antiphon.common.augment.noise import AdditiveNoise, ColouredNoise
 from antiphon.common.augment.reverb import ImpulseResponse, Reverb
 from antiphon.common.data.batch import View
@@ -177,15 +177,44 @@ def rooms_and_noise(sample_rate: int, *, strategy: Strategy = "both", rirs: Root
 class Crops:
     """Views of an utterance: crops of `crop_s` seconds each, from random places, each through `augmentation` with its own draws.
 
-    (2, 2) are the two crops of contrastive methods, (4, 4, 2, 2, 2, 2) DINO's, the long ones first. Crops may overlap. An utterance
-    shorter than a crop starts again, from a random place, until the crop is full.
+    (2, 2) are the two crops of contrastive methods, (4, 4, 2, 2, 2, 2) DINO's, the long ones first. An utterance shorter than a
+    crop starts again, from a random place, until the crop is full.
+
+    Crops may overlap. With ``overlap=False`` the two of an utterance share no sample, either being the earlier one as often; where
+    it is too short for that, one is its beginning and one its end. What they say differs then, and the voice is what is left.
     """
 
-    def __init__(self, crop_s: Sequence[float], augmentation: Augmentation, *, sample_rate: int) -> None:
+    def __init__(self, crop_s: Sequence[float], augmentation: Augmentation, *, sample_rate: int, overlap: bool = True) -> None:
         if not crop_s or min(crop_s) * sample_rate < 1:
             raise ValueError(f"crop_s holds the length of each view in seconds, got {list(crop_s)}: e.g. [2.0, 2.0]")
-        self.parts = [CroppedViews(round(length_s * sample_rate), [augmentation], short="repeat") for length_s in crop_s]
+        if not overlap and len(crop_s) != 2:
+            raise ValueError(f"overlap=False is for two crops, got crop_s={list(crop_s)}: use overlap=True")
+        self.sizes = [round(length_s * sample_rate) for length_s in crop_s]
+        self.augmentation = augmentation
+        self.overlap = overlap
 
     def __call__(self, signals: Tensor, lengths: Tensor, random: KeyedRandom) -> list[View]:
         """Signals (B, 1, T) -> views, in order."""
-        return [part(signals, lengths, random.fold("crop", number))[0] for number, part in enumerate(self.parts)]
+        views = []
+        for number, (size, starts) in enumerate(zip(self.sizes, self._starts(lengths, random), strict=True)):
+            starts = torch.where(lengths < size, random.fold("repeated", number).integers(high=lengths.clamp(min=1)), starts)
+            sizes = torch.full_like(lengths, size)
+            crops = take_repeated(signals, lengths, starts, size)
+            views.append(View(self.augmentation(crops, sizes, random.fold("crop", number)), sizes))
+        return views
+
+    def _starts(self, lengths: Tensor, random: KeyedRandom) -> list[Tensor]:
+        """Where in each utterance the crops begin, (B,) each; of utterances that are no shorter than a crop."""
+        if self.overlap:
+            last = [(lengths - size).clamp(min=0) for size in self.sizes]
+            return [random.fold("place", number).integers(high=most + 1) for number, most in enumerate(last)]
+        one, other = self.sizes
+        spare = (lengths - one - other)[:, None]
+        places = random.fold("places").integers(2, high=spare.clamp(min=0) + 1)
+        early = places.amin(dim=1)
+        swapped = random.fold("order").bernoulli()
+        starts = []
+        for size, before, is_late in ((one, other, swapped), (other, one, ~swapped)):
+            late = torch.where(spare[:, 0] < 0, lengths - size, places.amax(dim=1) + before)
+            starts.append(torch.where(is_late, late, early))
+        return starts

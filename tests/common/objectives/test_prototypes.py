@@ -139,7 +139,7 @@ def trained(objective: SwAV, steps: int) -> list[Tensor]:
 
 def test_prototypes_keep_their_length_and_start_late() -> None:
     torch.manual_seed(0)
-    objective = SwAV(projection_dim=4, prototypes=6, freeze_steps=2).double()
+    objective = SwAV(projection_dim=4, prototypes=6, steps=10, freeze=0.2).double()
     history = trained(objective, 4)
     for prototypes in history:
         torch.testing.assert_close(prototypes.norm(dim=1), torch.ones(6, dtype=torch.float64))
@@ -161,7 +161,7 @@ def of_batches(*batches: list[Tensor]) -> Tensor:
 
 def test_the_queue_is_used_once_full() -> None:
     torch.manual_seed(0)
-    objective = SwAV(projection_dim=4, prototypes=6, freeze_steps=0, queue_size=7, queue_from_step=1).double()
+    objective = SwAV(projection_dim=4, prototypes=6, steps=10, queue_size=7, queue_from=0.1).double()
     batches = [views(seed=seed) for seed in range(4)]
     used = []
     for step, batch in enumerate(batches):

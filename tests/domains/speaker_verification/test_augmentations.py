@@ -129,6 +129,24 @@ def test_crops_have_places_of_their_own_and_start_again_when_short() -> None:
         assert bool(((rising == 0) | (rising == 1)).all())
 
 
+def test_crops_that_lie_apart() -> None:
+    times = torch.arange(1000.0).expand(60, 1, -1).clone()
+    lengths = torch.tensor([1000] * 20 + [600] * 20 + [500] * 10 + [150] * 10)
+    crops = Crops([4.0, 2.0], Gain((0.0, 0.0)), sample_rate=100, overlap=False)
+    long, short = (view.signals[:, 0] for view in crops(times, lengths, keyed(60)))
+    assert long.shape == (60, 400) and short.shape == (60, 200)
+    for rows in (slice(0, 20), slice(20, 40)):
+        late = short[rows, 0] > long[rows, 0]
+        assert 0 < late.sum() < 20  # either is the earlier one
+        assert bool(torch.where(late, short[rows, 0] > long[rows, -1], long[rows, 0] > short[rows, -1]).all())
+    assert len(long[:20, 0].unique()) > 10 and {*long[20:40, 0].tolist()} == {0.0, 200.0}
+    ends = {(0.0, 499.0), (100.0, 199.0)}  # of the long and the short crop: the beginning and the end, as far apart as may be
+    assert {(first, last) for first, last in zip(long[40:50, 0].tolist(), short[40:50, -1].tolist(), strict=True)} == ends
+    assert bool((long[50:] < 150).all()) and bool((short[50:] < 150).all())
+    again = crops(times[5:6], lengths[5:6], KeyedRandom.for_examples(0, 0, torch.tensor([5])))
+    assert torch.equal(again[0].signals[0, 0], long[5]) and torch.equal(again[1].signals[0, 0], short[5])
+
+
 def test_wrong_words(musan: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="unknown strategy 'some': use one of both, all, none"):
         rooms_and_noise(RATE, strategy="some")  # type: ignore[arg-type]
@@ -144,3 +162,5 @@ def test_wrong_words(musan: Path, tmp_path: Path) -> None:
         Babble(NoiseBank(musan, sample_rate=RATE), voices=(0, 3))
     with pytest.raises(ValueError, match="crop_s holds the length of each view"):
         Crops([], Gain((0.0, 0.0)), sample_rate=RATE)
+    with pytest.raises(ValueError, match=r"overlap=False is for two crops, got crop_s=\[2.0\]: use overlap=True"):
+        Crops([2.0], Gain((0.0, 0.0)), sample_rate=RATE, overlap=False)
