@@ -1,4 +1,4 @@
-"""What CAB-KWS claims: speed against volume, what keeps the network from collapsing, how fast and how well it is fine-tuned afterwards.
+"""What CAB-KWS claims: speed against volume, what keeps the network from collapsing, how fast and well it is fine-tuned afterwards.
 
     python benchmarks/cab_claims.py --quick     # one seed, short pretraining
     python benchmarks/cab_claims.py --full      # 3 seeds
