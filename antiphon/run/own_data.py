@@ -75,7 +75,7 @@ def finetune_rows(
     for name in ("from scratch", "fine-tuned"):
         for seed in seeds:
             start = untrained_like(encoder, seed) if name == "from scratch" else _copy(encoder)
-            classifier = finetune(start, train, epochs=epochs, lr=lr, batch_size=batch_size, seed=seed)
+            classifier = finetune(start, train, epochs=epochs, lr=lr, batch_size=batch_size, seed=seed, progress=True)
             rows.append({"encoder": name, "seed": seed, **_scores(classifier, train, test)})
             if name == "fine-tuned" and seed == seeds[0]:
                 classifier.save(output, about={**encoder.about, "fine-tuned on": train.name, "results": None})
@@ -88,8 +88,13 @@ def _copy(encoder: Encoder) -> Encoder:
     return twin
 
 
-def finetune(encoder: Encoder, train: Any, *, epochs: int, lr: float, batch_size: int, seed: int) -> Classifier:
-    """A classifier whose weights all learned `train`'s labels: AdamW, a tenth of the steps warm-up, then cosine."""
+def finetune(
+    encoder: Encoder, train: Any, *, epochs: int, lr: float, batch_size: int, seed: int, progress: bool = False
+) -> Classifier:
+    """A classifier whose weights all learned `train`'s labels: AdamW, a tenth of the steps warm-up, then cosine.
+
+    `progress` shows a bar.
+    """
     from antiphon.common.data.loader import KeyedLoader
     from antiphon.common.learners.classification import Classification
     from antiphon.common.learners.training import TrainingSettings, fit
@@ -103,7 +108,13 @@ def finetune(encoder: Encoder, train: Any, *, epochs: int, lr: float, batch_size
         raise ValueError(f"--epochs {epochs} leaves nothing to train: give at least 1")
     learner = Classification(classifier, optimizer=OptimizerSettings(lr=lr, schedule="cosine", warmup=0.1), steps=steps, seed=seed)
     settings = TrainingSettings(
-        batch_size=batch_size, steps=steps, seed=seed, drop_last=False, checkpoint_every=steps, progress_title=f"seed {seed}"
+        batch_size=batch_size,
+        steps=steps,
+        seed=seed,
+        drop_last=False,
+        checkpoint_every=steps,
+        progress=progress,
+        progress_title=f"seed {seed}",
     )
     with tempfile.TemporaryDirectory() as scratch:
         fit(learner, train, settings, scratch)
