@@ -15,9 +15,11 @@ spectrum of the quietest tenth of the frames of a recording, before trimming.
 Most recordings last a second. So crops are of 0.6 s, of recordings of at least 1 s, and the log-mel map is scaled as a whole: band
 by band, as published for utterances of several seconds, is a row of its own.
 
-Rows that nobody trained: MFCC (mean and deviation over time, each dimension centred and scaled over the trials' recordings), random
-Fast ResNet-34. Stronger: Resemblyzer (pip install --no-deps Resemblyzer; pip install webrtcvad-wheels), trained on thousands of
-speakers. Finished runs are kept in --store.
+Rows that nobody trained: MFCC (mean and deviation over time), random Fast ResNet-34 and ECAPA-TDNN. Stronger: Resemblyzer (pip
+install --no-deps Resemblyzer; pip install webrtcvad-wheels), trained on thousands of speakers. Scores are cosines of embeddings as
+they are; "z-scored": after each dimension was centred and scaled over the trials' recordings, without which MFCC and pauses are not
+compared at all. The rows that end in "chosen" have what benchmarks/settings.py found best on other voices. Finished runs are kept
+in --store.
 """
 
 from __future__ import annotations
@@ -52,17 +54,24 @@ TRIALS = ("klettres", "kajongg de", "kajongg default")
 
 Recipe = tuple[str, tuple[str, ...]]
 NT_XENT = "objective.margin="
+# Chosen on other voices by benchmarks/settings.py.
+CHOSEN = "chosen"
+CLEAN, APART, ECAPA = "views.augmentation.strategy=none", "views.overlap=false", ("encoder=ecapa_tdnn", "encoder.channels=128")
+LONGER = "training.steps=750"
 METHODS: dict[str, Recipe] = {
     "SimCLR": ("simclr_am", (f"{NT_XENT}0.0",)),
     "SimCLR, AM 0.05": ("simclr_am", (f"{NT_XENT}0.05",)),
     "SimCLR, AM 0.1": ("simclr_am", (f"{NT_XENT}0.1",)),
     "SimCLR, AM 0.2": ("simclr_am", (f"{NT_XENT}0.2",)),
     "AM 0.1, one side": ("simclr_am", (f"{NT_XENT}0.1", "+objective.symmetric=false")),
-    "AM 0.1, no augmentation": ("simclr_am", (f"{NT_XENT}0.1", "views.augmentation.strategy=none")),
+    "AM 0.1, no augmentation": ("simclr_am", (f"{NT_XENT}0.1", CLEAN)),
     "AM 0.1, bands scaled": ("simclr_am", (f"{NT_XENT}0.1", "encoder.scaling=bands")),
     "MoCo, AM 0.1": ("moco_am", ("objective.queue_size=4096",)),
     "DINO": ("dino", ("views.crop_s=[0.6,0.6,0.4,0.4]", "head.out_dim=1024")),
     "supervised AAM": ("supervised_aam", ()),
+    CHOSEN: ("vicreg", (CLEAN, APART, *ECAPA, LONGER)),
+    f"SimCLR, AM 0.1, {CHOSEN}": ("simclr_am", (CLEAN, APART, *ECAPA, LONGER)),
+    f"supervised AAM, {CHOSEN}": ("supervised_aam", (CLEAN, *ECAPA, LONGER)),
 }
 QUICK = ("SimCLR", "SimCLR, AM 0.1", "supervised AAM")
 UNTRAINED = "untrained"
@@ -179,7 +188,8 @@ def _encoder(encoder: Any) -> Embed:
     return lambda rows: embed_recordings(encoder, DATA["test"].subset(rows))
 
 
-def _scaled(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+def scaled(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Each dimension centred and scaled over the recordings."""
     return (embeddings - embeddings.mean(axis=0)) / embeddings.std(axis=0).clip(1e-6)
 
 
@@ -201,11 +211,13 @@ def _embedders(job: Job) -> dict[str, Embed]:
     from antiphon.models import create_encoder
 
     with seeded_scope(job.seed, "initial weights"):
-        random = create_encoder("fast_resnet34", sample_rate=RATE, scaling="whole").eval()
+        resnet = create_encoder("fast_resnet34", sample_rate=RATE, scaling="whole").eval()
+        ecapa = create_encoder("ecapa_tdnn", sample_rate=RATE, scaling="whole", channels=128).eval()
     rows: dict[str, Embed] = {
-        "pauses": lambda chosen: _scaled(_pauses(chosen)),
-        "MFCC": lambda chosen: _scaled(_mfcc(chosen)),
-        "random Fast ResNet-34": _encoder(random),
+        "pauses": lambda chosen: scaled(_pauses(chosen)),
+        "MFCC": lambda chosen: scaled(_mfcc(chosen)),
+        "random Fast ResNet-34": _encoder(resnet),
+        "random ECAPA-TDNN": _encoder(ecapa),
     }
     return rows | ({"Resemblyzer": _resemblyzer} if find_spec("resemblyzer") else {})
 
@@ -216,10 +228,13 @@ def _scores(embed: Embed, seed: int) -> dict[str, float]:
     found: dict[str, float] = {}
     for kind in TRIALS:
         rows = trial_rows(kind, seed)
-        speakers = [DATA["test"].manifest[int(DATA["test"].rows[row])].speaker for row in rows]
-        scores = AllPairs(scoring_vectors(embed(rows)), np.asarray(speakers)).scores()
+        speakers = np.asarray([DATA["test"].manifest[int(DATA["test"].rows[row])].speaker for row in rows])
+        embeddings = embed(rows)
+        scores = AllPairs(scoring_vectors(embeddings), speakers).scores()
         result = summarize(scores)
         found |= {f"{kind} EER %": 100 * result.eer, f"{kind} minDCF": result.min_dcf}
+        result = summarize(AllPairs(scoring_vectors(scaled(embeddings)), speakers).scores())
+        found[f"{kind} z-scored EER %"] = 100 * result.eer
         if kind == "klettres":
             found["cosine gap"] = float(scores.targets.mean() - scores.nontargets.mean())
     return found
@@ -255,9 +270,12 @@ CLAIMS = (
     ("augmentation", "SimCLR, AM 0.1", "AM 0.1, no augmentation"),
     ("scaling", "SimCLR, AM 0.1", "AM 0.1, bands scaled"),
     ("learning", "SimCLR, AM 0.1", "random Fast ResNet-34"),
-    ("learning", "SimCLR, AM 0.1", "MFCC"),
-    ("the aim", "SimCLR, AM 0.1", "Resemblyzer"),
+    ("learning", CHOSEN, "random ECAPA-TDNN"),
+    ("learning", CHOSEN, "MFCC"),
+    ("labels", CHOSEN, f"supervised AAM, {CHOSEN}"),
+    ("the aim", CHOSEN, "Resemblyzer"),
 )
+METRICS = ("EER %", "z-scored EER %")
 
 
 def tables(results: dict[Job, dict[str, Any]]) -> list[Table]:
@@ -267,16 +285,23 @@ def tables(results: dict[Job, dict[str, Any]]) -> list[Table]:
         for row, metrics in results[job]["rows"].items():
             for metric, value in metrics.items():
                 found.setdefault(row, {}).setdefault(metric, []).append(value)
-    metrics = list(next(iter(found.values())))
-    rows: list[list[Any]] = [[row, *(mean_interval(values[metric]) for metric in metrics)] for row, values in found.items()]
-    claims: list[list[Any]] = []
-    for what, one, other in CLAIMS:
-        if one in found and other in found:
-            pairs = [
-                Difference(paired_difference(found[one][f"{kind} EER %"], found[other][f"{kind} EER %"]), True) for kind in TRIALS
-            ]
-            claims.append([what, f"{one} minus {other}", *pairs])
-    return [Table("trials", ["", *metrics], rows), Table("EER, difference in points", ["claim", "rows", *TRIALS], claims)]
+    metrics = list(dict.fromkeys(metric for values in found.values() for metric in values))
+
+    def difference(one: str, other: str, metric: str) -> Difference | str:
+        if metric not in found[one] or metric not in found[other]:
+            return "-"
+        return Difference(paired_difference(found[one][metric], found[other][metric]), lower_is_better=True)
+
+    rows: list[list[Any]] = [
+        [row, *(mean_interval(values[metric]) if metric in values else "-" for metric in metrics)] for row, values in found.items()
+    ]
+    columns = [f"{kind} {metric}" for metric in METRICS for kind in TRIALS]
+    claims: list[list[Any]] = [
+        [what, f"{one} minus {other}", *(difference(one, other, column) for column in columns)]
+        for what, one, other in CLAIMS
+        if one in found and other in found
+    ]
+    return [Table("trials", ["", *metrics], rows), Table("differences in points", ["claim", "rows", *columns], claims)]
 
 
 # ---- throughput
