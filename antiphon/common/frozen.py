@@ -5,18 +5,17 @@ from __future__ import annotations
 from torch import Tensor
 
 
-def share_of(steps: int | None, **share: float) -> int:
-    """How many of `steps` updates one named share (0 .. 1) of training is: `share_of(1000, freeze=0.01)` is 10.
+def updates_in(share: float, steps: int | None, *, name: str) -> int:
+    """How many of `steps` updates the `share` (0 .. 1) of training is; `name` is what errors call it.
 
     Raises:
         ValueError: a share outside 0 .. 1, or more than 0 without `steps`.
     """
-    ((name, value),) = share.items()
-    if not 0.0 <= value <= 1.0:
-        raise ValueError(f"{name} is a share of training, between 0 and 1, got {value}")
-    if value and steps is None:
-        raise ValueError(f"{name}={value} is a share of training: give steps, the number of updates")
-    return round(value * (steps or 0))
+    if not 0.0 <= share <= 1.0:
+        raise ValueError(f"{name} is a share of training, between 0 and 1, got {share}")
+    if share and steps is None:
+        raise ValueError(f"{name}={share} is a share of training: give steps, the number of updates")
+    return round(share * (steps or 0))
 
 
 def frozen(weight: Tensor) -> Tensor:

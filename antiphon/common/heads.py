@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from antiphon.common.frozen import frozen, share_of
+from antiphon.common.frozen import frozen, updates_in
 
 Norm = Literal["batch", "layer", "none"]
 Activation = Literal["relu", "gelu"]
@@ -86,7 +86,7 @@ class PrototypeHead(nn.Module):
         self.projection = ProjectionHead(in_dim, hidden_dim, bottleneck_dim, layers=layers, norm=norm, activation=activation)
         self.prototypes = nn.Linear(bottleneck_dim, out_dim, bias=False)
         self.out_dim = out_dim
-        self.frozen_updates = share_of(steps, freeze=freeze)
+        self.frozen_updates = updates_in(freeze, steps, name="freeze")
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
 
     def forward(self, embeddings: Tensor) -> Tensor:

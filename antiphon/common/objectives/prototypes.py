@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from antiphon.common.distributed import gather, rank, world_size
-from antiphon.common.frozen import frozen, share_of
+from antiphon.common.frozen import frozen, updates_in
 from antiphon.common.objectives.base import Objective, ViewOutputs
 from antiphon.common.objectives.info_nce import info_nce
 from antiphon.common.objectives.precision import full_precision
@@ -112,7 +112,8 @@ class SwAV(Objective):
             )
         self.prototypes = nn.Parameter(F.normalize(torch.randn(prototypes, projection_dim), dim=-1))
         self.temperature, self.epsilon, self.iterations = temperature, epsilon, iterations
-        self.frozen_updates, self.updates_before_queue = share_of(steps, freeze=freeze), share_of(steps, queue_from=queue_from)
+        self.frozen_updates = updates_in(freeze, steps, name="freeze")
+        self.updates_before_queue = updates_in(queue_from, steps, name="queue_from")
         self.queue = Queue(queue_size, CODE_VIEWS * projection_dim) if queue_size else None  # both views of an example side by side
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
 
