@@ -13,7 +13,7 @@ class AveragedWeights(nn.Module):
     """A copy of a module whose parameters average those of the original over training.
 
     `decay=None` is the plain mean of all iterates (TS2Vec); a number is an exponential moving average that starts from the weights
-    the copy was made of. Buffers are copied.
+    the copy was made of. Statistics of batch norms are averaged like the weights, counters are copied.
     """
 
     count: Tensor
@@ -33,17 +33,24 @@ class AveragedWeights(nn.Module):
     @torch.no_grad()
     def update(self, module: nn.Module) -> None:
         """Take in the present weights of `module`."""
-        torch._foreach_lerp_(list(self.module.parameters()), list(module.parameters()), self.share())
+        share = self.share()
+        torch._foreach_lerp_(list(self.module.parameters()), list(module.parameters()), share)
         self.count += 1
+        self._update_buffers(module, share)
+
+    def _update_buffers(self, module: nn.Module, share: float) -> None:
         for own, other in zip(self.module.buffers(), module.buffers(), strict=True):
-            own.copy_(other)
+            if own.is_floating_point():
+                own.lerp_(other, share)
+            else:
+                own.copy_(other)
 
 
 class AveragedCheckpoints(AveragedWeights):
     """The plain mean of the weights as they are at the end of each of the `last` epochs of `every` updates.
 
     Epochs are counted back from the last of `steps` updates, so the final weights are always among them; a shorter run averages
-    what it has. Statistics of batch norms are averaged like the weights.
+    what it has.
     """
 
     seen: Tensor
@@ -62,19 +69,14 @@ class AveragedCheckpoints(AveragedWeights):
         epochs, rest = divmod(self.steps - int(self.seen), self.every)
         if rest or not 0 <= epochs < self.last:
             return
-        means = [buffer.clone() for buffer in self.module.buffers()]
-        share = self.share()
         super().update(module)
-        for own, mean, other in zip(self.module.buffers(), means, module.buffers(), strict=True):
-            if own.is_floating_point():
-                own.copy_(torch.lerp(mean, other, share))
 
 
 class MomentumTwin(AveragedWeights):
     """The slow copy of encoder and head whose projections are targets (MoCo, He et al. 2020; BYOL, Grill et al. 2020).
 
     The decay rises from `decay` to `final_decay` along a half cosine over `steps` updates (BYOL: 0.996 to 1); equal values keep it
-    constant (MoCo: 0.999).
+    constant (MoCo: 0.999). In training it runs on views, too, so its batch norms collect statistics of their own, which are kept.
     """
 
     module: nn.ModuleDict
@@ -99,6 +101,9 @@ class MomentumTwin(AveragedWeights):
         """How much of the present weights the next update takes in."""
         done = min(1.0, self.count.item() / max(1, self.steps))
         return (1.0 - self.final_decay) + (self.final_decay - self.first_decay) * 0.5 * (1.0 + math.cos(math.pi * done))
+
+    def _update_buffers(self, module: nn.Module, share: float) -> None:
+        """Nothing: those of the original belong to other weights, and to views that the twin does not see (DINO's short crops)."""
 
     def follow(self, encoder: nn.Module, head: nn.Module) -> None:
         """Take in the present weights of both."""

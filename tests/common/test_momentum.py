@@ -22,12 +22,28 @@ def test_the_mean_of_all_iterates_and_the_moving_average() -> None:
     assert not any(parameter.requires_grad for parameter in mean.parameters())
 
 
-def test_buffers_are_copied() -> None:
+def test_statistics_of_batch_norms_are_averaged_and_counters_copied() -> None:
     net = nn.BatchNorm1d(2)
-    averaged = AveragedWeights(net)
-    net.running_mean.fill_(4.0)
-    averaged.update(net)
-    assert averaged.module.running_mean.tolist() == [4.0, 4.0]
+    mean, moving = AveragedWeights(net), AveragedWeights(net, 0.75)
+    for value in (4.0, 8.0):
+        net.running_mean.fill_(value)
+        net.num_batches_tracked.fill_(int(value))
+        mean.update(net)
+        moving.update(net)
+    assert mean.module.running_mean.tolist() == [6.0, 6.0]
+    assert moving.module.running_mean.tolist() == [0.25 * 0.75 * 4.0 + 0.25 * 8.0] * 2
+    assert mean.module.num_batches_tracked == moving.module.num_batches_tracked == 8
+
+
+def test_a_twin_keeps_the_statistics_of_what_it_saw() -> None:
+    torch.manual_seed(0)
+    encoder = nn.BatchNorm1d(2, momentum=1.0)
+    twin = MomentumTwin(encoder, nn.Identity(), steps=4)
+    seen = torch.randn(50, 2) + 3.0
+    encoder(torch.randn(50, 2))
+    twin.encoder(seen)
+    twin.follow(encoder, nn.Identity())
+    torch.testing.assert_close(twin.encoder.running_mean, seen.mean(dim=0))
 
 
 def test_the_decay_of_a_twin_rises_along_a_half_cosine() -> None:
