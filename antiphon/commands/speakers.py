@@ -18,7 +18,7 @@ from antiphon.common.encoder import Encoder
 from antiphon.common.evaluation.embedding import embed_recordings, recording_lengths
 from antiphon.common.evaluation.verification import Calibration, scoring_vectors
 from antiphon.common.signal.io import AudioError
-from antiphon.domains.speaker_verification.calibration import calibration_of, fit, speaker_names
+from antiphon.domains.speaker_verification.calibration import MOST_RECORDINGS, at_most, calibration_of, fit, speaker_names
 from antiphon.domains.speaker_verification.index import SpeakerIndex
 from antiphon.models import load_encoder, note_other_domain
 
@@ -38,11 +38,11 @@ class Voices:
 def verify(options: Namespace) -> None:
     """Say whether two recordings are of one speaker."""
     encoder = sound_encoder(options.run)
-    calibration, reason = _calibration(encoder, options)
     sides = [read_voices(encoder, [file], options.min_seconds) for file in (options.first, options.second)]
     for file, side in zip((options.first, options.second), sides, strict=True):
         if len(side.paths) > 1:
             raise ValueError(f"{file} holds {len(side.paths)} recordings: `verify` compares one with one, see also `identify`")
+    calibration, reason = _calibration(encoder, options, {str(side.paths[0]) for side in sides})
     score = float(sides[0].vectors[0] @ sides[1].vectors[0])
     _say("score", f"{score:.3f}  (cosine of the two embeddings, -1 to 1)")
     threshold = _threshold(calibration, options)
@@ -85,9 +85,9 @@ def identify(options: Namespace) -> None:
     encoder = sound_encoder(options.run)
     index = SpeakerIndex.read(options.index)
     index.check(encoder)
-    calibration, reason = _calibration(encoder, options)
-    threshold = _threshold(calibration, options)
     voices = read_voices(encoder, options.files, options.min_seconds)
+    calibration, reason = _calibration(encoder, options, set(voices.paths.tolist()))
+    threshold = _threshold(calibration, options)
     for path, row in zip(voices.paths.tolist(), index.scores(voices.vectors), strict=True):
         best = np.argsort(-row, kind="stable")[: options.top].tolist()
         console.print(path, style="bold", highlight=False, markup=False, soft_wrap=True)
@@ -138,7 +138,7 @@ def read_voices(encoder: Encoder, files: Sequence[str], min_seconds: float) -> V
     paths = [data.manifest.rows[row].path for data in parts for row in data.rows.tolist()]
     names = [speaker_names(data) for data in parts]
     speakers = [np.full(len(data), "") if known is None else known for data, known in zip(parts, names, strict=True)]
-    return Voices(vectors, np.asarray([str(Path(path).absolute()) for path in paths]), np.concatenate(speakers))
+    return Voices(vectors, np.asarray([str(Path(path).resolve()) for path in paths]), np.concatenate(speakers))
 
 
 def _read_source(encoder: Encoder, file: str, rate: int, min_seconds: float) -> AudioSet:
@@ -161,15 +161,14 @@ def _read_source(encoder: Encoder, file: str, rate: int, min_seconds: float) -> 
     return data.subset([example for example in range(len(data)) if example not in reasons])
 
 
-def _calibration(encoder: Encoder, options: Namespace) -> tuple[Calibration | None, str]:
-    """From one's own recordings (--dev), or what was saved with the encoder; else None and the reason."""
+def _calibration(encoder: Encoder, options: Namespace, asked: set[str]) -> tuple[Calibration | None, str]:
+    """From one's own recordings (--dev) but those that are `asked` about, or what was saved with the encoder; else None and why."""
     if options.dev is None:
         return calibration_of(encoder)
     data = _read_source(encoder, options.dev, int(encoder.input_spec.sample_rate or 0), options.min_seconds)
-    files = options.files if options.command == "identify" else (options.first, options.second)
-    asked = {Path(file).absolute() for file in files}
-    kept = [n for n, row in enumerate(data.rows.tolist()) if Path(data.manifest.rows[row].path).absolute() not in asked]
-    return fit(encoder, data.subset(kept), f"recordings of {options.dev}, without those that are asked about"), ""
+    kept = [n for n, row in enumerate(data.rows.tolist()) if str(Path(data.manifest.rows[row].path).resolve()) not in asked]
+    heard = at_most(data.subset(kept), MOST_RECORDINGS, seed=0)
+    return fit(encoder, heard, f"recordings of {options.dev}, without those that are asked about"), ""
 
 
 def _threshold(calibration: Calibration | None, options: Namespace) -> float | None:

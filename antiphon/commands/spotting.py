@@ -46,9 +46,14 @@ def spot(options: Namespace) -> None:
 def _arranged(queries: list[str], places: list[str]) -> tuple[list[str], str, str]:
     """Examples, RUN and recording: `--query` takes every word behind it, so that what is missing of the two are its last."""
     missing = 2 - len(places)
+    if missing < 0:
+        raise ValueError(f"spot searches one recording at a time, got {len(places) - 1}: {', '.join(places[1:])}")
     if len(queries) <= missing:
         raise ValueError("spot needs examples, a run and a recording: antiphon spot --query hey.wav [more.wav ...] RUN long.wav")
     examples, (encoder_path, recording) = queries[: len(queries) - missing], places + queries[len(queries) - missing :]
+    folders = [word for word in (*examples, recording) if Path(word).is_dir()]
+    if folders:
+        raise ValueError(f"{folders[0]} is a folder: give a recording; the order is --query EXAMPLES, then RUN, then the recording")
     lost = [word for word in (*examples, recording) if not Path(word).is_file()]
     if lost:
         raise FileNotFoundError(f"no file {lost[0]}: the order is --query EXAMPLES, then RUN, then the recording")

@@ -51,29 +51,58 @@ def compose(recipe: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
     return config
 
 
+def compose_within(config: Mapping[str, Any], section: str, name: str) -> dict[str, Any]:
+    """The part `name` of the catalogue for a `section` (evaluation, ...) of a run's `config`.
+
+    What it takes from other sections it takes from those of the run; values that must be given and are not are left as "???".
+
+    Raises:
+        ValueError: no such part.
+    """
+    from omegaconf import OmegaConf
+
+    recipe = config["about"]["recipe"]
+    try:
+        part = _composed(recipe, [f"{section}={name}"])[section]
+    except ValueError as error:
+        raise ValueError(_explained(recipe, error)) from error
+    whole = OmegaConf.create({**config, section: OmegaConf.to_container(part, resolve=False)})
+    found: Any = OmegaConf.to_container(whole[section], resolve=True)
+    return {str(key): value for key, value in found.items()}
+
+
 def _compose(recipe: str, overrides: Sequence[str]) -> dict[str, Any]:
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        plain = OmegaConf.to_container(_composed(recipe, overrides), resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise ValueError(" ".join(str(error).split())) from error
+    if not isinstance(plain, dict):
+        raise TypeError("the primary config must be a mapping")
+    return {str(key): value for key, value in plain.items()}
+
+
+def _composed(recipe: str, overrides: Sequence[str]) -> Any:
+    """The config as Hydra holds it, not resolved."""
     from hydra import compose as hydra_compose
     from hydra import initialize_config_module
     from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import HydraException
-    from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
     previous = GlobalHydra.instance().hydra
     try:
         GlobalHydra.instance().clear()
         with initialize_config_module("antiphon.configs", version_base="1.3"):
-            config = hydra_compose("pretrain", overrides=[f"recipe={recipe}", *overrides])
-            plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+            return hydra_compose("pretrain", overrides=[f"recipe={recipe}", *overrides])
     except (HydraException, OmegaConfBaseException, ValueError) as error:  # Hydra raises plain ones, too
         raise ValueError(" ".join(str(error).split())) from error
     finally:
         GlobalHydra.instance().clear()
         if previous is not None:
             GlobalHydra.instance().initialize(previous)
-    if not isinstance(plain, dict):
-        raise TypeError("the primary config must be a mapping")
-    return {str(key): value for key, value in plain.items()}
 
 
 def _explained(recipe: str, error: ValueError) -> str:

@@ -14,7 +14,7 @@ from antiphon.common.report import Table, comparison_table
 from antiphon.common.two_towers import TwoTowers
 from antiphon.models import load_classifier, load_encoder, load_model
 from antiphon.run.build import build_encoder, load_data
-from antiphon.run.config import compose, instantiate, parameters
+from antiphon.run.config import compose_within, instantiate, parameters
 from antiphon.run.folder import RunFolder
 
 Row = dict[str, Any]
@@ -68,15 +68,14 @@ def _untrained(config: Mapping[str, Any], train: Any, *, seed: int, two_towers: 
 def evaluate_run(folder: RunFolder, overrides: Mapping[str, Any]) -> list[Row]:
     """Measure a finished run again, with some of its `evaluation` settings changed by `overrides`; nothing is written.
 
-    The override `evaluation` names another evaluation of the catalogue, `speaker_verification/all_pairs` say.
+    The override `evaluation` names another evaluation of the catalogue, `speaker_verification/all_pairs` say. What it takes from
+    other parts of the config (the speakers that were kept out of training) it takes from the run's.
     """
     rows: dict[tuple[str, int], Row] = {}
-    changed = dict(overrides)
+    changed = {name.removeprefix("evaluation."): value for name, value in overrides.items()}
     first = folder.seeds[0].config()
     other = changed.pop("evaluation", None)
-    base = (
-        first.get("evaluation") or {} if other is None else compose(first["about"]["recipe"], [f"evaluation={other}"])["evaluation"]
-    )
+    base = first.get("evaluation") or {} if other is None else compose_within(first, "evaluation", other)
     if not base:
         raise ValueError(f"{folder.path} was run without an evaluation: name one, evaluation=linear say")
     settings = {*parameters(base), "random_seeds"} - {"encoder", "model", "train", "test", "classifier"}
@@ -86,11 +85,15 @@ def evaluate_run(folder: RunFolder, overrides: Mapping[str, Any]) -> list[Row]:
                 f"{name!r} is no setting of this evaluation: use one of {', '.join(sorted(settings))}, or another one by "
                 "evaluation=NAME"
             )
+    missing = [name for name, value in {**base, **changed}.items() if value == "???"]
+    if missing:
+        raise ValueError(f"{other} needs {missing[0]}: add {missing[0]}=...")
     for part in folder.seeds:
         config = part.config()
         own = config.get("evaluation") or {}
-        kept = own if other is None else {name: own[name] for name in ("random_seeds",) if name in own}
-        config["evaluation"] = {**base, **kept, **changed}
+        if other is not None:
+            own = compose_within(config, "evaluation", other) | {name: own[name] for name in ("random_seeds",) if name in own}
+        config["evaluation"] = {**own, **changed}
         train, test = load_data(config)
         classifier = load_classifier(part.classifier) if part.classifier.is_dir() else None
         model = load_model(part.model) if part.model.is_dir() else None

@@ -11,6 +11,9 @@ import torch
 import antiphon
 from antiphon.cli import main
 from antiphon.commands import speakers
+from antiphon.common.data.audio_set import AudioSet
+from antiphon.common.encoder import Encoder
+from antiphon.common.evaluation.verification import Calibration
 from antiphon.common.hub import save_encoder
 
 RATE = 8000
@@ -104,6 +107,29 @@ def test_verify_without_a_threshold_gives_the_score_and_says_so(statistics: Path
     assert "decision two speakers" in given and "2.000 as given" in given
     learnt = told(capsys, "verify", statistics, *pair, "--dev", folder / "manifest.csv")
     assert "decision one speaker" in learnt and "from 20 speakers" in learnt
+
+
+def test_what_is_asked_about_teaches_no_threshold(
+    statistics: Path, folder: Path, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[AudioSet] = []
+    learn = speakers.fit
+
+    def listening(encoder: Encoder, data: AudioSet, source: str) -> Calibration:
+        heard.append(data)
+        return learn(encoder, data, source)
+
+    monkeypatch.setattr(speakers, "fit", listening)
+    whole = len(list(folder.glob("s*/*.wav")))
+    detour = folder / "s01/../s00/0.wav"
+    told(capsys, "verify", statistics, detour, folder / "s00/1.wav", "--dev", folder)
+    index = tmp_path / "people.npz"
+    told(capsys, "enroll", index, statistics, folder / "s02/0.wav", "--speaker", "anna")
+    told(capsys, "identify", index, statistics, folder / "s03", "--dev", folder)
+    assert [len(data) for data in heard] == [whole - 2, whole - len(list((folder / "s03").glob("*.wav")))]
+    monkeypatch.setattr(speakers, "MOST_RECORDINGS", 30)
+    told(capsys, "verify", statistics, detour, folder / "s00/1.wav", "--dev", folder)
+    assert len(heard[-1]) == 30
 
 
 @pytest.mark.parametrize("encoder", ["log_mel", "sample_cnn"])

@@ -67,12 +67,16 @@ def change_speed(waves: Tensor, speed: Tensor, *, lengths: Tensor | None = None)
     """Play each example `speed` (B,) times as fast: pitch and duration change together, as on a tape.
 
     `waves` (B, C, T) float, `lengths` (B,) or None for whole rows. Speeds are rounded to 1 / 1024. The filter is a Hann-windowed
-    sinc of 16 taps, 6 dB down at 0.9 of the lower Nyquist frequency. Returns waves (B, C, S), zero beyond their new lengths, and
-    these lengths (B,), S being the largest. Missing values (NaN) count as zero and are missing where they land.
+    sinc of 16 taps, 6 dB down at 0.9 of the lower Nyquist frequency; a speed of 1 changes nothing. Returns waves (B, C, S), zero
+    beyond their new lengths, and these lengths (B,), S being the largest. Missing values (NaN) count as zero and are missing where
+    they land.
     """
     lengths = _whole(waves) if lengths is None else lengths
     speed = _rounded(speed)
-    faster, shorter = _interpolated(_filled(waves, lengths), speed, lengths)
+    filled = _filled(waves, lengths)
+    faster, shorter = _interpolated(filled, speed, lengths)
+    size = min(filled.shape[-1], faster.shape[-1])
+    faster[..., :size] = torch.where((speed == 1.0)[:, None, None], filled[..., :size], faster[..., :size])
     return _with_missing(faster, waves, speed, shorter), shorter
 
 

@@ -32,9 +32,10 @@ class Stretch:
 
 
 def peaks(stretches: Iterable[Stretch]) -> Iterator[Stretch]:
-    """Of stretches in order of time the best, without their rivals: non-maximum suppression in one pass, with one of them in hand.
+    """Of stretches in order of time the best of each run of rivals, in one pass with one of them in hand.
 
-    A stretch that is beaten by a rival beats nobody, so a slope towards a peak gives nothing. The first of equals wins.
+    A stretch that is beaten by a rival beats nobody, so a slope towards a peak gives nothing. The first of equals wins. Where
+    lengths differ, two peaks may still be rivals: see `best_peaks`.
     """
     best: Stretch | None = None
     for stretch in stretches:
@@ -77,7 +78,7 @@ class Background:
 
 
 def best_peaks(found: Iterable[Stretch], *, most: int = KEPT) -> tuple[list[Stretch], int]:
-    """The `most` best of all peaks, in order of time, and how many there were."""
+    """The `most` best of all peaks, less those that a better one rivals, in order of time; and how many peaks there were."""
     heap: list[tuple[float, int, Stretch]] = []
     count = 0
     for peak in found:
@@ -87,4 +88,8 @@ def best_peaks(found: Iterable[Stretch], *, most: int = KEPT) -> tuple[list[Stre
             heapq.heappush(heap, entry)
         else:
             heapq.heappushpop(heap, entry)
-    return sorted((peak for _, _, peak in heap), key=lambda peak: peak.start_s), count
+    kept: list[Stretch] = []
+    for _, _, peak in sorted(heap, key=lambda entry: entry[:2], reverse=True):
+        if not any(peak.rivals(better) for better in kept):
+            kept.append(peak)
+    return sorted(kept, key=lambda peak: peak.start_s), count

@@ -76,10 +76,10 @@ def dev_set(encoder: Encoder, train: AudioSet, *, dev: str | Path | None, share:
     """
     if dev is not None:
         data = read_recordings(dev, sample_rate=train.sample_rate, input_spec=encoder.input_spec)
-        return _at_most(data, MOST_RECORDINGS, seed), f"recordings of {data.name}"
+        return at_most(data, MOST_RECORDINGS, seed), f"recordings of {data.name}"
     chosen = np.flatnonzero(held_out(train, share, seed))
     if len(chosen):
-        return _at_most(train.subset(chosen), MOST_RECORDINGS, seed), f"held-out training speakers of {train.name}"
+        return at_most(train.subset(chosen), MOST_RECORDINGS, seed), f"held-out training speakers of {train.name}"
     if not share:
         return None, "it was pretrained without keeping speakers out for it"
     names = speaker_names(train)
@@ -87,7 +87,7 @@ def dev_set(encoder: Encoder, train: AudioSet, *, dev: str | Path | None, share:
     return None, f"its training set has {known}"
 
 
-def _at_most(data: AudioSet, count: int, seed: int) -> AudioSet:
+def at_most(data: AudioSet, count: int, seed: int) -> AudioSet:
     """All of a set, or the first recordings of each speaker in a drawn order, then the second ones, and so on."""
     names = speaker_names(data)
     if len(data) <= count or names is None:

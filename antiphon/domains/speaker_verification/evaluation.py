@@ -84,9 +84,15 @@ class Protocol:
         return AllPairs(vectors, names, normalization=cohort), test
 
     def threshold(self, encoder: Encoder, train: AudioSet, dev: AudioSet) -> float:
-        """The threshold of the EER over all pairs of dev recordings, scored as the test trials are."""
-        trials = AllPairs(self.vectors(encoder, dev), known_speakers(dev), normalization=self.cohort(encoder, train))
-        return summarize(trials.scores()).eer_threshold
+        """The threshold of the EER over dev recordings, all pairs of them or enrolled speakers, scored as the test trials are."""
+        vectors, names, cohort = self.vectors(encoder, dev), known_speakers(dev), self.cohort(encoder, train)
+        trials: Trials = AllPairs(vectors, names, normalization=cohort)
+        if self.enrol is not None:
+            trials = EnrolledSpeakers(vectors, names, self.enrol, self.seed, normalization=cohort)
+        try:
+            return summarize(trials.scores()).eer_threshold
+        except ValueError as error:
+            raise ValueError(f"no threshold from {dev.name}: {error}; or dev_share=0 does without one") from error
 
 
 def _check_pairs(test: AudioSet) -> None:

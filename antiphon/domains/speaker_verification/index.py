@@ -100,9 +100,11 @@ class SpeakerIndex:
         )
 
     def enrol(self, vectors: ArrayLike, speakers: ArrayLike, paths: ArrayLike) -> Self:
-        """The index with further recordings; those of a path that is enrolled for the same speaker take its place."""
+        """The index with further recordings, each path once a speaker: a later one takes the place of an earlier one."""
         rows, names, files = np.asarray(vectors, np.float32), np.asarray(speakers, np.str_), np.asarray(paths, np.str_)
-        fresh = set(zip(names.tolist(), files.tolist(), strict=True))
+        fresh = {pair: place for place, pair in enumerate(zip(names.tolist(), files.tolist(), strict=True))}
+        last = sorted(fresh.values())
+        rows, names, files = rows[last], names[last], files[last]
         keep = [pair not in fresh for pair in zip(self.speakers.tolist(), self.paths.tolist(), strict=True)]
         return replace(
             self,

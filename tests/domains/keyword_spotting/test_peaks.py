@@ -51,6 +51,13 @@ def test_the_best_are_kept_in_order_of_time_and_all_are_counted() -> None:
     assert best_peaks(iter([])) == ([], 0)
 
 
+def test_no_two_of_the_best_are_rivals_whatever_their_lengths() -> None:
+    some = [Stretch(0.0, 1.0, 0.9, 0), Stretch(0.96, 1.16, 0.3, 1), Stretch(0.2, 1.2, 0.5, 0), Stretch(3.0, 4.0, 0.1, 0)]
+    assert [one.start_s for one in peaks(some)] == [0.0, 0.2, 3.0]  # the short one came between
+    found, _ = best_peaks(peaks(some))
+    assert [one.start_s for one in found] == [0.0, 3.0]
+
+
 def test_quantiles_of_counts_are_those_of_the_scores() -> None:
     scores = np.random.default_rng(0).beta(2, 5, 20_000) * 2 - 1
     background = Background()

@@ -237,6 +237,8 @@ def test_the_command_prints_a_table_or_json(speech: Path, run: str, capsys: pyte
     [
         (["--query", "hey.wav", "run"], "spot needs examples, a run and a recording"),
         (["--query", "hey.wav", "run", "none.wav"], "no file .*none.wav: the order is --query EXAMPLES"),
+        (["run", "long.wav", "hey.wav", "--query", "hey.wav"], "searches one recording at a time, got 2: .*long.wav, .*hey.wav"),
+        (["run", "", "--query", "hey.wav"], "is a folder: give a recording"),
         (["--query", "none.wav", "run", "long.wav"], "no file .*none.wav"),
         (["--query", "hey.wav", "hey.wav", "long.wav"], "hey.wav"),
     ],

@@ -12,6 +12,8 @@ import antiphon
 from antiphon.cli import main
 from antiphon.common.data.manifest import Manifest, Row
 from antiphon.common.random import KeyedRandom
+from antiphon.domains.keyword_spotting import BCResNetEncoder
+from antiphon.run.build import build_waiting
 from antiphon.run.config import compose, instantiate, list_recipes
 
 RATE = 16_000
@@ -80,18 +82,42 @@ def test_probe_and_finetune_on_a_folder_a_word(folder: Path, tmp_path: Path, cap
     assert antiphon.load_classifier(tmp_path / "classifier").classes == ["down", "up"]
 
 
-@pytest.mark.parametrize(
-    "overrides",
-    [
-        ["data=keyword_spotting/speech_commands"],
-        ["data=keyword_spotting/speech_commands", "data.layout=speech_commands_35"],
-        ["encoder=bc_resnet", "encoder.width=3"],
-        ["objective.reconstruction=0", "objective.reconstruction_augmented=0", "objective.dual_weight=0"],
-        ["views.speed=[1.0,1.0]"],
-        ["views.gain_db=[0.0,0.0]"],
-    ],
-)
-def test_controls_are_overrides(overrides: list[str]) -> None:
-    config, random = compose("keyword_spotting/cab", overrides), KeyedRandom.for_examples(0, 0, torch.arange(2))
-    clean, augmented = instantiate(config["views"])(torch.ones(2, 1, 20_000), torch.full((2,), 20_000), random)
-    assert clean.signals.shape == augmented.signals.shape == (2, 1, 16_000)
+def cab_views(*overrides: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Both views of eight clips of noise."""
+    config, random = compose("keyword_spotting/cab", overrides), KeyedRandom.for_examples(0, 0, torch.arange(8))
+    noise = torch.randn(8, 1, 16_000, generator=torch.Generator().manual_seed(0))
+    clean, augmented = instantiate(config["views"])(noise, torch.full((8,), 16_000), random)
+    assert clean.signals.shape == augmented.signals.shape == (8, 1, 16_000)
+    return clean.signals, augmented.signals
+
+
+def test_speed_and_volume_can_be_left_out() -> None:
+    no_speed, no_gain = "views.speed=[1.0,1.0]", "views.gain_db=[0.0,0.0]"
+    clean, same = cab_views(no_speed, no_gain)
+    torch.testing.assert_close(same, clean)
+    clean, louder = cab_views(no_speed)
+    gain = (louder / clean).median(dim=-1).values[..., None]
+    torch.testing.assert_close(louder, gain * clean)
+    assert 0.5 <= float(gain.min()) < 0.9 and 1.1 < float(gain.max()) <= 2.0
+    clean, faster = cab_views(no_gain)
+    level = (faster.square().mean(dim=-1) / clean.square().mean(dim=-1)).sqrt()
+    assert bool(((faster - clean).abs().mean(dim=-1) > 0.1).all()) and float(level.min()) > 0.5 and float(level.max()) < 1.1
+
+
+def test_terms_of_the_loss_can_be_left_out() -> None:
+    off = ["objective.reconstruction=0", "objective.reconstruction_augmented=0", "objective.dual_weight=0"]
+    node = compose("keyword_spotting/cab", off)["objective"]
+    encoder = antiphon.create_encoder("cab", window=4000, mels=16, embedding_dim=16, depth=1, blocks=1)
+    assert build_waiting(node, encoder=encoder, projection_dim=16, in_dim=16, classes=()).weights == (0.8, 0, 0, 0)
+
+
+@pytest.mark.parametrize(("layout", "classes"), [("speech_commands_12", 12), ("speech_commands_35", 35)])
+def test_both_layouts_of_speech_commands(layout: str, classes: int) -> None:
+    config = compose("keyword_spotting/cab", ["data=keyword_spotting/speech_commands", f"data.layout={layout}"])
+    assert config["data"]["layout"] == layout and str(classes) in layout
+
+
+def test_a_network_for_devices_takes_the_place_of_cabs() -> None:
+    config = compose("keyword_spotting/cab", ["encoder=bc_resnet", "encoder.width=3"])
+    encoder = antiphon.create_encoder(**config["encoder"])
+    assert isinstance(encoder, BCResNetEncoder) and encoder.embedding_dim == 96

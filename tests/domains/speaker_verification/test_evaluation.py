@@ -84,6 +84,13 @@ def test_the_dev_threshold_has_not_seen_the_test_trials(encoder: Encoder, sets: 
     threshold = summarize(trials[0].scores()).eer_threshold
     fpr, fnr = rates_at(trials[1].scores(), threshold)
     assert (found["false_accept_percent"], found["false_reject_percent"]) == (100 * fpr, 100 * fnr)
+    found = verification(encoder, train, test, dev_share=0.5, enrol=3, bootstrap=0)
+    enrolled = [EnrolledSpeakers(one.vectors, one.speakers, 3) for one in trials]
+    fpr, fnr = rates_at(enrolled[1].scores(), summarize(enrolled[0].scores()).eer_threshold)
+    assert (found["false_accept_percent"], found["false_reject_percent"]) == (100 * fpr, 100 * fnr)
+    few = train.subset(np.unique(speaker_names(train), return_index=True)[1])  # one recording of each
+    with pytest.raises(ValueError, match=f"no threshold from {train.name}: enrol=3.*or dev_share=0 does without one"):
+        verification(encoder, few, test, dev_share=0.5, enrol=3, bootstrap=0)
 
 
 def test_groups_and_within_one_language(encoder: Encoder, sets: tuple[AudioSet, AudioSet]) -> None:

@@ -38,6 +38,8 @@ def test_the_score_is_the_mean_over_what_was_enrolled(index: SpeakerIndex) -> No
 def test_a_file_that_is_enrolled_again_takes_its_own_place(index: SpeakerIndex) -> None:
     again = index.enrol([[0.0, 0.0, 0.0, 1.0]], ["anna"], ["2.wav"])
     assert again.speakers.tolist() == ["ben", "anna", "anna"] and again.paths.tolist() == ["1.wav", "3.wav", "2.wav"]
+    twice = index.enrol([[0.0, 0.0, 0.0, 1.0], [0.0, 0.0, 1.0, 0.0]], ["dora", "dora"], ["4.wav", "4.wav"])
+    assert twice.speakers.tolist().count("dora") == 1 and twice.vectors[-1].tolist() == [0.0, 0.0, 1.0, 0.0]
     assert again.enrol([[1.0, 0.0, 0.0, 0.0]], ["carla"], ["2.wav"]).names == ("anna", "ben", "carla")
 
 

@@ -14,7 +14,8 @@ import antiphon
 from antiphon.cli import main
 from antiphon.common.learners.training import Interrupted, TrainingSettings, fit
 from antiphon.run.build import build_learner, load_data
-from antiphon.run.config import compose, list_recipes
+from antiphon.run.config import compose, compose_within, list_recipes
+from antiphon.run.folder import RunFolder
 
 RECIPES = sorted(name.split("/")[1] for name in list_recipes() if name.startswith("speaker_verification/"))
 SMALL = [
@@ -84,3 +85,24 @@ def test_a_moving_margin_and_averaged_epochs_resume_where_they_were(objective: s
         trained(tmp_path / "halted", stop_at=3)
     resumed = trained(tmp_path / "halted")
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_another_evaluation_knows_whom_the_run_kept_out(
+    voices_manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = ["training_set.share=0.4", "training_set.seed=5"]
+    run = pretrain("simclr_am", voices_manifest, tmp_path / "run", "report=false", *kept)
+    config = RunFolder(run).seeds[0].config()
+    enrolment = compose_within(config, "evaluation", "speaker_verification/enrolment")
+    assert enrolment["dev_share"] == 0.4 and enrolment["seed"] == 5 and enrolment["enrol"] == 3
+    _, test = load_data(config)
+    first, second, other = (test.manifest[row].path for row in (0, 1, len(test) - 1))
+    (tmp_path / "trials.txt").write_text(f"1 {first} {second}\n0 {first} {other}\n")
+    evaluation = ["evaluate", str(run), "evaluation=speaker_verification/trial_list"]
+    capsys.readouterr()
+    main([*evaluation, f"evaluation.trials={tmp_path / 'trials.txt'}", "random_seeds=[]", "bootstrap=0"])
+    assert "eer percent" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(evaluation)
+    assert "speaker_verification/trial_list needs trials: add trials=..." in capsys.readouterr().err

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 _SAME = {"1", "target", "tgt", "tar", "true", "same", "yes"}
 _OTHER = {"0", "nontarget", "non-target", "imp", "impostor", "imposter", "false", "different", "no"}
+_TITLES = {"label", "key", "enroll", "enrol", "enrollment", "enrolment", "test"}  # of columns, where "target" would be a label
 _SEPARATORS = re.compile(r"\s*[,\t]\s*|\s+")
 _EXPECTED = "expected '1 first.wav second.wav' or 'first.wav second.wav target'"
 
@@ -105,6 +106,9 @@ def read_trials(path: str | Path) -> TrialList:
         for line, text in enumerate(file, 1):
             cells = _SEPARATORS.split(text.strip())
             if cells == [""] or cells[0].startswith("#"):
+                continue
+            if not trials and not header_seen and _TITLES & {cell.lower() for cell in cells}:
+                header_seen = True
                 continue
             if len(cells) == 3 and label_place is None:
                 label_place = next((place for place in (0, 2) if cells[place].lower() in _SAME | _OTHER), None)

@@ -13,6 +13,7 @@ SPELLINGS = {
     "kaldi": "id1/x/1.wav id1/y/2.wav target\nid1/x/1.wav id2/z/1.wav nontarget\n",
     "voices": "# key\nid1/x/1.wav id1/y/2.wav tgt\nid1/x/1.wav id2/z/1.wav imp\n",
     "cn-celeb": "id1/x/1.wav id1/y/2.wav 1\nid1/x/1.wav id2/z/1.wav 0\n",
+    "header that has a label's word": "enroll test target\nid1/x/1.wav id1/y/2.wav target\nid1/x/1.wav id2/z/1.wav nontarget\n",
     "csv with header": "label,first,second\n1,id1/x/1.wav,id1/y/2.wav\n0, id1/x/1.wav, id2/z/1.wav\n",
     "windows": "\ufeffTrue id1\\x\\1.wav id1\\y\\2.wav\r\nFalse id1\\x\\1.wav id2\\z\\1.wav\r\n",
 }
