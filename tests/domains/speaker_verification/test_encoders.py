@@ -30,6 +30,7 @@ def weights(module: nn.Module) -> int:
 
 def lively(name: str, **options: Any) -> Encoder:
     """An encoder whose norms shift what they see: zeros behind an end do not stay zeros by themselves."""
+    torch.manual_seed(0)  # some weights make group norms divide by next to nothing, which magnifies rounding
     encoder = antiphon.create_encoder(name, **{**SMALL[name], **options})
     generator = torch.Generator().manual_seed(0)
     for module in encoder.modules():
