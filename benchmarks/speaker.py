@@ -18,8 +18,8 @@ by band, as published for utterances of several seconds, is a row of its own.
 Rows that nobody trained: MFCC (mean and deviation over time), random Fast ResNet-34 and ECAPA-TDNN. Stronger: Resemblyzer (pip
 install --no-deps Resemblyzer; pip install webrtcvad-wheels), trained on thousands of speakers. Scores are cosines of embeddings as
 they are; "z-scored": after each dimension was centred and scaled over the trials' recordings, without which MFCC and pauses are not
-compared at all. The rows that end in "chosen" have what benchmarks/settings.py found best on other voices. Finished runs are kept
-in --store.
+compared at all. "chosen" is what benchmarks/settings.py found best on other voices; SimCLR and AAM with the same network, crops and
+number of steps are its controls. Finished runs are kept in --store: delete it where code has changed.
 """
 
 from __future__ import annotations
