@@ -64,6 +64,8 @@ def export_encoder(
     """
     if format not in get_args(Format):
         raise ValueError(f"unknown format {format!r}: use onnx or torch")
+    if length is not None and length < 1:
+        raise ValueError(f"signals of {length} samples cannot be embedded: give the length of yours, or leave it out for any")
     if format == "onnx":
         import onnx  # noqa: F401  before the work, not after it
         import onnxruntime  # noqa: F401

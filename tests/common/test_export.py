@@ -142,6 +142,8 @@ def test_an_encoder_that_cannot_be_exported_is_named(tmp_path: Path, capfd: pyte
         export_encoder(_Awkward("asks"), tmp_path / "e.pt2", format="torch", length=100)
     with pytest.raises(ValueError, match="unknown format 'tflite'"):
         export_encoder(_Awkward("asks"), tmp_path / "e", format="tflite")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="signals of 0 samples cannot be embedded"):
+        export_encoder(antiphon.create_encoder("aligned_frames"), tmp_path / "e.pt2", format="torch", length=0)
     with pytest.raises(ValueError, match="needs at least 160 samples, got 80"):
         export_encoder(antiphon.create_encoder("aligned_frames"), tmp_path / "e.pt2", format="torch", length=80)
     assert not list(tmp_path.iterdir()) and capfd.readouterr() == ("", "")
