@@ -53,7 +53,7 @@ STEPS = {
     "full": {"frames": 200, "frames_chosen": 200, "cab": 400, "simclr": 400, "cpc_frames": 200},
     "quick": {"frames": 60, "frames_chosen": 60, "cab": 60, "simclr": 60, "cpc_frames": 30},
 }
-SUPERVISED = {"aligned_frames": (60, 1e-3), "bc_resnet": (200, 3e-2)}  # epochs and learning rate, the best of a few tried
+SUPERVISED = {"aligned_frames": (60, 1e-3), "bc_resnet": (60, 3e-2)}  # epochs and learning rate, the best of a few tried
 OVERRIDES = {
     "cpc_frames": ["encoder.channels=128"],  # a quarter of the work
     "frames_chosen": ["encoder.dilations=[1,2]"],  # what benchmarks/settings.py found best on its development voices
