@@ -45,7 +45,7 @@ def load(
         options: see above.
 
     Raises:
-        ValueError: what `load_recordings` raises, or a speaker in both sets.
+        ValueError: what `load_recordings` raises, a speaker in both sets, or a single one held out, which makes no trials.
     """
     if labelled:
         return load_recordings(
@@ -57,7 +57,13 @@ def load(
         return train, None
     if all(row.speaker for part in (train, held_out) for row in part.manifest):
         check_disjoint(train.manifest, held_out.manifest, by="speaker")
-    return _own_classes(train), _own_classes(held_out)
+    train, held_out = _own_classes(train), _own_classes(held_out)
+    if test is None and len(held_out.classes) == 1:
+        raise ValueError(
+            f"the single speaker {held_out.classes[0]} is held out for the trials, which need two or more: give "
+            "data.test_share=0.5, recordings of others in data.test, or data.test_share=0 to train without trials"
+        )
+    return train, held_out
 
 
 def _own_classes(data: AudioSet) -> AudioSet:

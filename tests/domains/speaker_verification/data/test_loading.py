@@ -32,6 +32,15 @@ def test_whole_speakers_are_held_out(tmp_path: Path) -> None:
     assert [train.classes[code] for code in train.labels.tolist()] == train.manifest.column("speaker")
 
 
+def test_a_single_speaker_makes_no_trials_and_that_is_said_before_training(tmp_path: Path) -> None:
+    folder = people(tmp_path / "p", "abcd")
+    with pytest.raises(ValueError, match=r"the single speaker [abcd] is held out .*data\.test_share=0\.5"):
+        load(folder, test_share=0.2, duration_s=0.5)
+    assert load(folder, test_share=0, duration_s=0.5)[1] is None
+    test = load(folder, test_share=0.5, duration_s=0.5)[1]
+    assert test is not None and len(test.classes) == 2
+
+
 def test_several_packages_and_a_voice_in_two_of_them(tmp_path: Path) -> None:
     roots = [people(tmp_path / "one", "ab"), people(tmp_path / "two", "cd")]
     train, test = load(roots, [people(tmp_path / "three", "ef")], duration_s=0.5)
